@@ -1,0 +1,5 @@
+"""``python -m hooknet``."""
+
+from hooknet.cli.main import main
+
+main()

@@ -1,0 +1,34 @@
+"""Check that a slide can be read, and write down its size, levels, spacing and bounds.
+
+Reads a corner and the middle of every level. Fails when the spacing is missing, or coarser than an experiment needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, SlideId, project
+
+
+def run(
+    dataset: DatasetName,
+    slide: SlideId,
+    output: Annotated[Path, typer.Option(help="JSON record to write.")],
+    datasets: Datasets = DATASETS_FILE,
+    experiments: Experiments = EXPERIMENTS_FILE,
+) -> None:
+    """Write the record."""
+    from hooknet.groundtruth.slide_record import describe_slide
+    from hooknet.io.slides import Slide
+    from hooknet.io.tables import write_json
+
+    everything = project(datasets, experiments)
+    settings = everything.dataset(dataset).slide(slide)
+    spacings = {
+        spacing for one in everything.experiments.values() if one.dataset == dataset for spacing in one.spacings
+    }
+    with Slide(str(settings.slide), settings.spacing_override) as opened:
+        write_json(output, describe_slide(opened, sorted(spacings)))

@@ -1,0 +1,30 @@
+"""Compare all systems of a dataset on their test slides: scores and paired tests, as tables.
+
+Per-class and macro F1 pooled over pixels, per slide, Wilcoxon signed-rank between systems. Folds are pooled; a
+class without truth on a slide is left out of that slide's macro F1, for both systems of a pair.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, project
+
+
+def run(
+    dataset: DatasetName,
+    splits: Annotated[Path, typer.Option(help="Sheet that make-splits wrote.")],
+    runs_folder: Annotated[Path, typer.Option(help="Folder with one folder of results per run.")],
+    output: Annotated[Path, typer.Option(help="Folder for the tables (CSV).")],
+    datasets: Datasets = DATASETS_FILE,
+    experiments: Experiments = EXPERIMENTS_FILE,
+) -> None:
+    """Write the tables."""
+    from hooknet.evaluation.cohort import compare_systems, write_tables
+    from hooknet.io.tables import read_splits
+
+    results = compare_systems(project(datasets, experiments), dataset, read_splits(splits), runs_folder)
+    write_tables(results, output)

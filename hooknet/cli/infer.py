@@ -1,0 +1,31 @@
+"""Predict a slide: a pyramidal label map that opens in QuPath and ASAP, and probabilities if wanted.
+
+Over tissue, everything or a mask of yours, as the experiment says; with --labels also over all annotated pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, Datasets, Experiments, RunName, SlideId, project
+
+
+def run(
+    run: RunName,
+    slide: SlideId,
+    checkpoint: Annotated[Path, typer.Option(help="Weights that train wrote.")],
+    output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
+    tissue: Annotated[Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")] = None,
+    labels: Annotated[list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")] = None,
+    probabilities: Annotated[Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")] = None,
+    datasets: Datasets = DATASETS_FILE,
+    experiments: Experiments = EXPERIMENTS_FILE,
+) -> None:
+    """Write the map."""
+    from hooknet.inference.whole_slide import MapFiles, infer
+
+    chosen = project(datasets, experiments).run(run)
+    infer(chosen, chosen.dataset.slide(slide), checkpoint, MapFiles(output, probabilities, tissue, tuple(labels or ())))

@@ -1,0 +1,79 @@
+"""``hooknet <step>``: one command per step of the pipeline, in its order."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import typer
+
+from hooknet.errors import HookNetError
+
+# In the order of the pipeline; the last two are for people.
+COMMANDS = (
+    "make_demo_slide",
+    "check_slide",
+    "read_annotations",
+    "rasterise",
+    "detect_tissue",
+    "index_centres",
+    "make_splits",
+    "train",
+    "infer",
+    "evaluate",
+    "compare",
+    "report",
+    "check",
+    "describe",
+)
+
+app = typer.Typer(
+    name="hooknet",
+    help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
+    "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
+    "`check` and `describe` are for people.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in COMMANDS:
+    _module = importlib.import_module(f"hooknet.cli.{_command}")
+    app.command(_command.replace("_", "-"), help=_module.__doc__)(_module.run)
+
+
+@app.callback()
+def _setup(
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what needs attention."),
+) -> None:
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    # These tell of their own business at INFO.
+    for name in ("rasterio", "matplotlib", "fontTools", "lightning", "PIL"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run a command; what the user can put right becomes one line and exit status 2."""
+    try:
+        app()
+    except HookNetError as error:
+        print(f"hooknet: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        # A full disk, a read-only folder: not ours to mend either.  Outputs were written beside their place.
+        if error.errno is None:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"hooknet: {place}{os.strerror(error.errno)}; free space or correct the path, then run again", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Write who trains, validates and tests, and check that no split lacks a class.
+
+Splits or folds given with the slides are taken as they are; `splits` in the dataset makes them: patients stay
+whole, classes are spread evenly. Runs before any training, so that a missing class costs no night.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    DatasetName,
+    Datasets,
+    Experiments,
+    SlidesFolder,
+    project,
+)
+
+
+def run(
+    dataset: DatasetName,
+    slides_folder: SlidesFolder,
+    output: Annotated[Path, typer.Option(help="Sheet to write (TSV: slide, split or fold).")],
+    datasets: Datasets = DATASETS_FILE,
+    experiments: Experiments = EXPERIMENTS_FILE,
+) -> None:
+    """Write the sheet."""
+    from hooknet.groundtruth.cohort import assign, check_classes, read_areas
+    from hooknet.io.tables import write_splits
+
+    everything = project(datasets, experiments)
+    areas = read_areas(everything.dataset(dataset), slides_folder)
+    assigned = assign(everything.dataset(dataset), areas)
+    check_classes(everything, dataset, assigned, areas)
+    write_splits(output, assigned)

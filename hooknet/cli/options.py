@@ -1,0 +1,32 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hooknet.config.project import Project
+
+DATASETS_FILE = Path("config/datasets.yaml")
+EXPERIMENTS_FILE = Path("config/experiments.yaml")
+
+Datasets = Annotated[Path, typer.Option("--datasets", help="YAML file of the datasets.", show_default=True)]
+Experiments = Annotated[Path, typer.Option("--experiments", help="YAML file of the experiments.", show_default=True)]
+DatasetName = Annotated[str, typer.Option("--dataset", help="Name of a dataset in that file.")]
+SlideId = Annotated[str, typer.Option("--slide", help="Id of one of the dataset's slides.")]
+RunName = Annotated[
+    str, typer.Option("--run", help="Name of a run: the experiment, with -seedS and -foldF where there are several.")
+]
+SlidesFolder = Annotated[
+    Path, typer.Option("--slides-folder", help="Folder with one folder of results per slide.", show_default=True)
+]
+
+
+def project(datasets: Path, experiments: Path) -> Project:
+    """Both files, read and checked."""
+    from hooknet.config.project import load_project
+
+    return load_project(datasets, experiments)

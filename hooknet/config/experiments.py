@@ -1,0 +1,162 @@
+"""``config/experiments.yaml``: what to do with the datasets. Systems and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from hooknet.config.datasets import Name, PositiveFloat
+from hooknet.config.document import Settings
+from hooknet.shapes import Hook, NetworkSettings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class HookSettings(Settings):
+    """One hook: from a decoder depth of a coarser branch into a depth of a finer one (0 = full resolution)."""
+
+    source: Annotated[int, Field(ge=1)]
+    source_depth: Annotated[int, Field(ge=0)]
+    target: Annotated[int, Field(ge=0)]
+    target_depth: Annotated[int, Field(ge=0)]
+
+
+class NetworkOptions(Settings):
+    """The network's own settings."""
+
+    filters: Count = 64
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
+    convolutions: Annotated[int, Field(ge=1, le=8)] = 2
+    batch_norm: bool = True
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    merge: Literal["concat", "add", "subtract", "multiply"] = "concat"
+    hooks: tuple[HookSettings, ...] | None = None
+
+
+class TrainOptions(Settings):
+    """The training loop."""
+
+    epochs: Count = 200
+    steps: Count = 1000
+    batch: Count = 12
+    learning_rate: PositiveFloat = 5e-6
+    l2: NotNegative = 1e-3
+    validation_patches: Count = 200
+    stop_after: Count | None = None
+    threads: Count = 2
+    workers: Annotated[int, Field(ge=0)] = 1
+    init_from: str | None = None
+
+
+class AugmentOptions(Settings):
+    """Strengths of augmentation; 0 switches one off."""
+
+    flips: bool = True
+    elastic_um: NotNegative = 3.0
+    elastic_scale_um: PositiveFloat = 60.0
+    elastic_share: Share = 0.5
+    brightness: NotNegative = 0.1
+    contrast: NotNegative = 0.1
+    saturation: NotNegative = 0.1
+    noise: NotNegative = 0.02
+    stain: NotNegative = 0.03
+
+
+class InferOptions(Settings):
+    """Whole-slide inference."""
+
+    over: Literal["tissue", "everything", "mask"] = "tissue"
+    tile: Count = 1244
+    batch: Count = 1
+    probabilities: bool = False
+
+
+class ExperimentSettings(Settings):
+    """One system on one dataset."""
+
+    dataset: str
+    model: Literal["unet", "hooknet"]
+    spacings: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    patch_size: Count = 284
+    loss_weights: tuple[NotNegative, ...] | None = None
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
+    folds: tuple[int, ...] | None = None
+    network: NetworkOptions = NetworkOptions()
+    train: TrainOptions = TrainOptions()
+    augment: AugmentOptions = AugmentOptions()
+    infer: InferOptions = InferOptions()
+
+    @field_validator("seeds", "folds")
+    @classmethod
+    def _distinct(cls, values: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if values is not None and len(set(values)) != len(values):
+            raise ValueError(f"{list(values)} names one twice")
+        return values
+
+    @model_validator(mode="after")
+    def _branches(self) -> ExperimentSettings:
+        if self.model == "unet" and len(self.spacings) != 1:
+            raise ValueError(
+                f"a unet has one spacing, found {list(self.spacings)}; model hooknet takes several"
+            )
+        if self.model == "hooknet" and len(self.spacings) < 2:
+            raise ValueError(
+                f"a hooknet has two spacings or more, found {list(self.spacings)}; model unet takes one"
+            )
+        weights = self.loss_weights
+        if weights is not None and len(weights) != len(self.spacings):
+            raise ValueError(f"{len(weights)} loss_weights for {len(self.spacings)} spacings; give one each")
+        if weights is not None and weights[0] <= 0:
+            raise ValueError(
+                "the first loss weight is 0, so the target branch would learn nothing; set it above 0"
+            )
+        return self
+
+    def network_settings(self, classes: int) -> NetworkSettings:
+        """What the network is built from; ShapeError when sizes or spacings would misalign."""
+        options = self.network
+        hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)
+        return NetworkSettings(
+            spacings=self.spacings,
+            classes=classes,
+            filters=options.filters,
+            depth=options.depth,
+            convolutions=options.convolutions,
+            batch_norm=options.batch_norm,
+            activation=options.activation,
+            merge=options.merge,
+            hooks=hooks,
+            loss_weights=self.loss_weights,
+            patch_size=self.patch_size,
+        )
+
+
+class ExperimentsFile(Settings):
+    """The whole file; ``defaults`` are settings that every experiment starts from."""
+
+    defaults: dict[str, Any] = {}
+    experiments: dict[Name, ExperimentSettings]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_defaults(cls, document: Any) -> Any:
+        if not isinstance(document, dict) or not isinstance(document.get("experiments"), dict):
+            return document
+        defaults = document.get("defaults") or {}
+        experiments = {
+            name: _merged(defaults, own) if isinstance(own, dict) and isinstance(defaults, dict) else own
+            for name, own in document["experiments"].items()
+        }
+        return {**document, "experiments": experiments}
+
+
+def _merged(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``own`` over ``defaults``, section by section."""
+    merged = dict(defaults)
+    for key, value in own.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

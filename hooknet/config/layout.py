@@ -1,0 +1,64 @@
+"""Where results are, relative to the working directory: the one place that knows.
+
+results/slides/<dataset>/<slide>/    what is true of a slide, whatever looks at it
+results/slides/<dataset>/splits.tsv  who trains, validates, tests
+results/runs/<run>/                  weights, curves, maps, counts of one training
+results/report/<dataset>/            tables, figures and the page that compare all systems
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hooknet.config.datasets import SlideSettings
+from hooknet.coordinates import PatchSpec
+
+RESULTS = Path("results")
+#: The rasters a slide may have: ``labels`` from its annotation, ``truth`` from its truth.
+ROLES = ("labels", "truth")
+
+
+def slide_folder(dataset: str, slide: str) -> Path:
+    """The folder of one slide."""
+    return RESULTS / "slides" / dataset / slide
+
+
+def splits_sheet(dataset: str) -> Path:
+    """The sheet that says which slide is in which split or fold."""
+    return RESULTS / "slides" / dataset / "splits.tsv"
+
+
+def centres_name(spec: PatchSpec) -> str:
+    """The file name of an index: its counts depend on the output's size and spacing."""
+    return f"centres_{spec.output_size}px_{spec.target_spacing:g}um.parquet"
+
+
+def run_folder(run: str) -> Path:
+    """The folder of one run."""
+    return RESULTS / "runs" / run
+
+
+def map_path(run: str, slide: str) -> Path:
+    """The map of a slide."""
+    return run_folder(run) / "maps" / f"{slide}.tif"
+
+
+def counts_path(run: str, role: str, slide: str) -> Path:
+    """The confusion counts of a slide's map against its ``labels`` or ``truth``."""
+    return run_folder(run) / "counts" / role / f"{slide}.csv"
+
+
+def report_folder(dataset: str) -> Path:
+    """The folder of a dataset's report."""
+    return RESULTS / "report" / dataset
+
+
+def roles_of(slide: SlideSettings) -> tuple[str, ...]:
+    """Which rasters a slide has."""
+    files = {"labels": slide.annotation, "truth": slide.truth}
+    return tuple(role for role, path in files.items() if path is not None)
+
+
+def source_of(slide: SlideSettings, role: str) -> str | None:
+    """The user's file that a raster is made from."""
+    return slide.annotation if role == "labels" else slide.truth

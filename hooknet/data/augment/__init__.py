@@ -1,0 +1,1 @@
+"""Augmentation, the same for all views of a patch and their labels."""

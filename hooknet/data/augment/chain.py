@@ -1,0 +1,89 @@
+"""All augmentations in their order, batched, on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hooknet.coordinates import PatchSpec
+from hooknet.data.augment import colour, numbers, spatial
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How strong each augmentation is; 0 switches one off.  Lengths in µm, the others as shares."""
+
+    flips: bool
+    elastic_um: float
+    elastic_scale_um: float
+    elastic_share: float
+    brightness: float
+    contrast: float
+    saturation: float
+    noise: float
+    stain: float
+
+
+class Augment:
+    """Views (B, branches, 3, S, S) floats 0..1 and labels per branch -> the same, changed alike.
+
+    Everything random comes in as the numbers that the loader drew for each patch.
+    """
+
+    def __init__(self, strengths: Strengths, spec: PatchSpec, layout: numbers.AugmentNumbers) -> None:
+        """``layout`` is that of the displacement fields that come in."""
+        self._strengths = strengths
+        self._spec = spec
+        self._layout = layout
+
+    def __call__(
+        self, views: Tensor, labels: Sequence[Tensor], branches: Sequence[int], uniform: Tensor, field: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """``labels``: (B, s, s) for each of ``branches``; ``uniform`` (B, UNIFORM), ``field`` (B, 2, n, n)."""
+        if self._strengths.elastic_um > 0:
+            views, labels = self._elastic(views, labels, branches, uniform, field)
+        if self._strengths.flips:
+            symmetry = (uniform[:, numbers.SYMMETRY] * 8).long()
+            views = spatial.turn(views, symmetry)
+            labels = [spatial.turn(one, symmetry) for one in labels]
+        return self._colour(views, uniform), list(labels)
+
+    def _elastic(
+        self, views: Tensor, labels: Sequence[Tensor], branches: Sequence[int], uniform: Tensor, field: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        on = (uniform[:, numbers.ELASTIC] < self._strengths.elastic_share).to(field)
+        field_um = field * (on * self._strengths.elastic_um).view(-1, 1, 1, 1)
+        extent, spacings = self._layout.extent_um, self._spec.spacings
+        warped = [
+            spatial.warp_images(
+                views[:, branch], spatial.displacement(field_um, extent, views.shape[-1], spacing)
+            )
+            for branch, spacing in enumerate(spacings)
+        ]
+        moved = [
+            spatial.warp_labels(one, spatial.displacement(field_um, extent, one.shape[-1], spacings[branch]))
+            for one, branch in zip(labels, branches, strict=True)
+        ]
+        return torch.stack(warped, dim=1), moved
+
+    def _colour(self, views: Tensor, uniform: Tensor) -> Tensor:
+        strengths = self._strengths
+        signed = uniform * 2 - 1  # -1..1
+        if strengths.stain > 0:
+            shaken = signed[:, numbers.STAIN : numbers.STAIN + 6] * strengths.stain
+            views = colour.stain(views, shaken[:, :3], shaken[:, 3:])
+        views = colour.adjust(
+            views,
+            signed[:, numbers.BRIGHTNESS] * strengths.brightness,
+            signed[:, numbers.CONTRAST] * strengths.contrast,
+            signed[:, numbers.SATURATION] * strengths.saturation,
+        )
+        if strengths.noise > 0:
+            # One number of the batch's first patch seeds its pixels' noise.
+            generator = torch.Generator(views.device)
+            generator.manual_seed(int(uniform[0, numbers.NOISE].item() * 2**31))
+            views = colour.add_noise(views, uniform[:, numbers.NOISE] * strengths.noise, generator)
+        return views.clamp(0, 1)

@@ -1,0 +1,134 @@
+"""Count one slide's map against its truth, and keep the counts of slides in a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from math import isclose
+from pathlib import Path
+
+from hooknet.coordinates import RasterGrid, blocks
+from hooknet.errors import MaskError
+from hooknet.io.atomic import atomic
+from hooknet.io.masks import Mask
+from hooknet.metrics.confusion import Counts, count, no_counts
+
+# Two tiles of a mask a side: what counting a slide needs in memory does not grow with the slide.
+BLOCK = 1024
+COLUMNS = ("slide", "truth", "predicted", "pixels")
+NO_PREDICTION = "(none)"
+
+
+def count_slide(truth: Mask, prediction: Mask, classes: int) -> Counts:
+    """The (K, K + 1) counts of a slide in pixels of the truth's grid (see :mod:`hooknet.metrics.confusion`).
+
+    The prediction is sampled under each truth pixel's centre, so truth and map may differ in spacing; what
+    the map does not cover counts as not predicted.  Blocks without annotation are skipped.  Raises MaskError
+    when the class names differ or the two rasters do not lie over one slide.
+    """
+    _check_names(truth, prediction, classes)
+    _check_scale(truth, prediction)
+    counts = no_counts(classes)
+    for block in blocks(truth.grid.width, truth.grid.height, BLOCK):
+        annotated = truth.read(*block)
+        if annotated.any():
+            predicted = prediction.read_as(truth.grid, *block)
+            try:
+                counts += count(annotated, predicted, classes)
+            except MaskError as error:
+                raise MaskError(f"{truth.path} against {prediction.path}: {error}") from error
+    return counts
+
+
+def write_counts(path: str | Path, slides: Mapping[str, Counts], names: Sequence[str]) -> None:
+    """Write the counts of slides as CSV ``slide,truth,predicted,pixels``: K (K + 1) rows a slide, zeros too.
+
+    ``truth`` and ``predicted`` are class names, value 1 first; ``(none)`` is column 0, not predicted.
+    """
+    with atomic(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for slide, counts in slides.items():
+            if counts.shape != (len(names), len(names) + 1):
+                raise MaskError(f"{path}: slide {slide} has counts {counts.shape} for {len(names)} classes")
+            for (row, column), pixels in _cells(names).items():
+                writer.writerow((slide, row, column, int(counts[pixels])))
+
+
+def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
+    """The counts of each slide in a file of :func:`write_counts`, in the file's order.
+
+    Raises MaskError when it is missing or no such table, when a class is not among ``names``, or when a slide
+    has a cell twice or not at all (a file cut short must not pass for a slide with few pixels).
+    """
+    cells = _cells(names)
+    slides: dict[str, Counts] = {}
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for line, (slide, truth, predicted, pixels) in enumerate(_rows(path), start=2):
+        cell = truth, predicted
+        if cell not in cells:
+            raise MaskError(
+                f"{path}: line {line} counts {truth!r} as {predicted!r}, wanted {', '.join(names)}:"
+                " count again with this label map"
+            )
+        if cell in seen.setdefault(slide, set()):
+            raise MaskError(f"{path}: line {line} counts slide {slide}, {truth} as {predicted} twice")
+        if not pixels.isdecimal():
+            raise MaskError(f"{path}: line {line} has {pixels!r} pixels, wanted a whole number")
+        seen[slide].add(cell)
+        slides.setdefault(slide, no_counts(len(names)))[cells[cell]] = int(pixels)
+    for slide, found in seen.items():
+        if len(found) < len(cells):
+            raise MaskError(
+                f"{path}: slide {slide} has {len(found)} rows, wanted {len(cells)}: the file was cut short,"
+                " count again"
+            )
+    return slides
+
+
+def _rows(path: str | Path) -> list[tuple[str, str, str, str]]:
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise MaskError(f"{path}: cannot be read as a table of counts ({error})") from error
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise MaskError(f"{path}: starts with {rows[0] if rows else 'nothing'}, wanted {','.join(COLUMNS)}")
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(COLUMNS):
+            raise MaskError(f"{path}: line {line} has {len(row)} cells, wanted {len(COLUMNS)}: count again")
+    return [(slide, truth, predicted, pixels) for slide, truth, predicted, pixels in rows[1:]]
+
+
+def _cells(names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Names of truth and prediction -> row and column of the counts."""
+    return {
+        (truth, predicted): (row, column)
+        for row, truth in enumerate(names)
+        for column, predicted in enumerate((NO_PREDICTION, *names))
+    }
+
+
+def _check_names(truth: Mask, prediction: Mask, classes: int) -> None:
+    if truth.names != prediction.names:
+        raise MaskError(
+            f"{prediction.path}: classes are {', '.join(prediction.names)}, those of {truth.path} are"
+            f" {', '.join(truth.names)}: make both with one label map"
+        )
+    if len(truth.names) != classes:
+        raise MaskError(f"{truth.path}: has {len(truth.names)} classes, wanted {classes}: make it again")
+
+
+def _check_scale(truth: Mask, prediction: Mask) -> None:
+    """Both must take a level-0 pixel for equally large: else equal µm would be different places."""
+    mine, theirs = _level_0_spacing(truth.grid), _level_0_spacing(prediction.grid)
+    # Not "any differs": a spacing that is not a number must not pass.
+    if not all(isclose(one, other, rel_tol=1e-6) for one, other in zip(mine, theirs, strict=True)):
+        raise MaskError(
+            f"{prediction.path}: takes a level-0 px of the slide for {theirs[0]:g} x {theirs[1]:g} µm,"
+            f" {truth.path} for {mine[0]:g} x {mine[1]:g} µm: make both with one spacing of the slide"
+        )
+
+
+def _level_0_spacing(grid: RasterGrid) -> tuple[float, float]:
+    return grid.spacing / grid.step_x, grid.spacing / grid.step_y

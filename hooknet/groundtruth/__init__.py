@@ -1,0 +1,1 @@
+"""From annotations to label masks and patch centres."""

@@ -1,0 +1,60 @@
+"""What is known of a slide before anything is done with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from hooknet.coordinates import Window
+from hooknet.io.slides import Slide
+
+logger = logging.getLogger(__name__)
+
+PROBE = 64  # px a side
+
+
+def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
+    """Size, levels, spacing, bounds of a slide as a JSON record, once every level has been read here and there.
+
+    SlideError when a level cannot be read, or the slide is too coarse for one of ``spacings`` (µm/px).
+    """
+    interpolated = [spacing for spacing in spacings if slide.require(spacing)]
+    for spacing in interpolated:
+        logger.warning(
+            "%s: at %s µm/px, slightly coarser than %g: interpolated", slide.path, slide.spacing, spacing
+        )
+    _probe(slide)
+    file_spacing = slide.file_spacing
+    if file_spacing is not None and slide.spacing != file_spacing:
+        logger.warning("%s: the file says %s µm/px, the settings %s", slide.path, file_spacing, slide.spacing)
+    return {
+        "slide": str(slide.path),
+        "vendor": slide.properties.get("openslide.vendor", ""),
+        "size": list(slide.size),
+        "spacing": [slide.spacing.x, slide.spacing.y],
+        "file_spacing": None if file_spacing is None else [file_spacing.x, file_spacing.y],
+        "bounds_offset": list(slide.bounds_offset),
+        "levels": [
+            {
+                "size": [one.width, one.height],
+                "spacing": [one.step_x * slide.spacing.x, one.step_y * slide.spacing.y],
+            }
+            for one in slide.levels
+        ],
+        "interpolated_spacings": interpolated,
+        "bytes": slide.path.stat().st_size,
+    }
+
+
+def _probe(slide: Slide) -> None:
+    """Read a corner and the middle of every level."""
+    width, height = slide.size
+    for level in slide.levels:
+        side_x, side_y = PROBE * level.step_x, PROBE * level.step_y
+        for x, y in (
+            (0.0, 0.0),
+            ((width - side_x) / 2, (height - side_y) / 2),
+            (width - side_x, height - side_y),
+        ):
+            slide.read(Window(x, y, side_x, side_y), (PROBE, PROBE))

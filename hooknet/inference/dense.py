@@ -1,0 +1,132 @@
+"""From weights and a slide to a map: grid, read, predict, paste."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hooknet.coordinates import RasterGrid
+from hooknet.inference.canvas import Canvas
+from hooknet.inference.regions import Pixels, Wanted
+from hooknet.io.patches import read_views
+from hooknet.io.slides import Slide
+from hooknet.models.network import Network
+from hooknet.shapes import inference_tile
+
+logger = logging.getLogger(__name__)
+
+PREFETCH = 2
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile's kept square (column, row in map px, which may be negative) and which of its pixels are wanted."""
+
+    column: int
+    row: int
+    wanted: Pixels
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles of ``size`` px in, of which the central ``stride`` px are kept, centred on multiples of the stride.
+
+    Multiples of 2^D r_max / r_T: every branch pools on the same grid in every tile, so that no tile size and
+    no neighbour shows in the map.
+    """
+
+    size: int
+    stride: int
+
+    @classmethod
+    def of(cls, network: Network, at_most: int) -> Tiling:
+        """The longest stride that tiles of ``at_most`` px allow."""
+        of = network.settings
+        return cls(*inference_tile(of.patch_size, of.spacings, of.depth, of.convolutions, at_most))
+
+    def rows(self, grid: RasterGrid) -> Iterator[list[tuple[int, int]]]:
+        """Kept squares (column, row), one list a row of tiles, that cover the grid."""
+        half = self.stride // 2
+        for row in range(-half, grid.height, self.stride):
+            yield [(column, row) for column in range(-half, grid.width, self.stride)]
+
+
+def segment(
+    network: Network,
+    slide: Slide,
+    wanted: Wanted,
+    tiling: Tiling,
+    canvas: Canvas,
+    progress: Callable[[int, int], None] = lambda done, rows: None,
+    probabilities: Canvas | None = None,
+) -> int:
+    """Predict all wanted pixels onto the canvas and return how many there were.
+
+    ``network`` on its device, in eval mode.  ``progress`` is told (rows of tiles done, rows of tiles).
+    Memory: one row of blocks, and a few tiles.
+    """
+    grid = slide.grid(network.patch_spec.target_spacing)
+    rows = list(tiling.rows(grid))
+    pixels = 0
+    with ThreadPoolExecutor(1) as reader:
+        for number, row in enumerate(rows):
+            tiles = (_tile(wanted, grid, *place, tiling.stride) for place in row)
+            for tile, views in _read_ahead(
+                reader, slide, network, tiling, (one for one in tiles if one.wanted.any())
+            ):
+                shares = predict(network, views, tiling.stride)  # (K, stride, stride)
+                labels = shares.argmax(dim=0).cpu().numpy().astype(np.uint8) + 1
+                canvas.paste(tile.column, tile.row, (labels * tile.wanted)[None])
+                if probabilities is not None:
+                    bytes_ = (shares * 255).round().cpu().numpy().astype(np.uint8) * tile.wanted
+                    probabilities.paste(tile.column, tile.row, bytes_)
+                pixels += int(tile.wanted.sum())
+            for one in (canvas, probabilities):
+                if one is not None:
+                    one.flush_above(row[0][1] + tiling.stride)
+            progress(number + 1, len(rows))
+    for one in (canvas, probabilities):
+        if one is not None:
+            one.finish()
+    return pixels
+
+
+@torch.inference_mode()
+def predict(network: Network, views: NDArray[np.uint8], stride: int) -> Tensor:
+    """Class probabilities (K, stride, stride) in the middle of a tile's views (branches, size, size, 3)."""
+    device = next(network.parameters()).device
+    patches = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
+    inputs = [one[None].contiguous(memory_format=torch.channels_last) for one in patches]
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        logits = network(inputs)[0][0].float()  # (K, m, m)
+    margin = (logits.shape[-1] - stride) // 2
+    return torch.softmax(logits[:, margin : margin + stride, margin : margin + stride], dim=0)
+
+
+def _tile(wanted: Wanted, grid: RasterGrid, column: int, row: int, stride: int) -> Tile:
+    return Tile(column, row, wanted.pixels(grid, column, row, stride, stride))
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, slide: Slide, network: Network, tiling: Tiling, tiles: Iterator[Tile]
+) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
+    """Tiles with their pixels, read in the background while the ones before are predicted."""
+    spec = replace(network.patch_spec, size=tiling.size)
+    grid = slide.grid(spec.target_spacing)
+    waiting: list[tuple[Tile, Future[NDArray[np.uint8]]]] = []
+    for tile in tiles:
+        x = (tile.column + tiling.stride / 2) * grid.step_x
+        y = (tile.row + tiling.stride / 2) * grid.step_y
+        waiting.append((tile, reader.submit(read_views, slide, x, y, spec)))
+        if len(waiting) > PREFETCH:
+            first, pixels = waiting.pop(0)
+            yield first, pixels.result()
+    for first, pixels in waiting:
+        yield first, pixels.result()

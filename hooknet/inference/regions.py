@@ -1,0 +1,65 @@
+"""Which pixels of a map are predicted: tissue, everything, or a mask of the user's; and all annotated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hooknet.coordinates import EPSILON, RasterGrid, nearest_index
+from hooknet.io.rasters import LabelRaster
+
+Pixels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``inside`` None wants everything; ``annotated`` (a label mask) adds its pixels, so that none goes unscored.
+
+    Decided pixel by pixel, so it does not depend on how a slide is cut into tiles.
+    """
+
+    inside: LabelRaster | None
+    annotated: tuple[LabelRaster, ...] = ()
+
+    def pixels(self, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:
+        """Which of a block of ``grid``'s pixels (height, width) are wanted; none outside the slide."""
+        wanted = np.zeros((height, width), bool)
+        left, top = max(0, -column), max(0, -row)
+        right, bottom = min(width, grid.width - column), min(height, grid.height - row)
+        if left >= right or top >= bottom:
+            return wanted
+        place = (column + left, row + top, right - left, bottom - top)
+        if self.inside is None:
+            found = np.ones((place[3], place[2]), bool)
+        else:
+            found = self.inside.read_as(grid, *place) > 0
+        for mask in self.annotated:
+            found |= covered(mask, grid, *place)
+        wanted[top:bottom, left:right] = found
+        return wanted
+
+
+def covered(mask: LabelRaster, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:
+    """Which of a block of ``grid``'s pixels hold the centre of a mask pixel above 0."""
+    ratio = mask.grid.spacing / grid.spacing
+    if ratio > 1:
+        return mask.read_as(grid, column, row, width, height) > 0
+    # Mask px whose centres fall into the block.
+    first_column, last_column = _centres_within(column, width, ratio)
+    first_row, last_row = _centres_within(row, height, ratio)
+    labels = mask.read(first_column, first_row, last_column - first_column, last_row - first_row)
+    found = np.zeros((height, width), bool)
+    if labels.any():
+        rows, columns = np.nonzero(labels)
+        to_row = nearest_index(first_row, labels.shape[0], ratio) - row
+        to_column = nearest_index(first_column, labels.shape[1], ratio) - column
+        found[to_row[rows], to_column[columns]] = True
+    return found
+
+
+def _centres_within(start: int, count: int, ratio: float) -> tuple[int, int]:
+    """First and one-past-last index whose pixel centre, times ``ratio``, falls into [start, start + count)."""
+    low, high = ((one - EPSILON) / ratio - 0.5 for one in (start, start + count))
+    return int(np.ceil(low)), int(np.ceil(high))

@@ -1,0 +1,138 @@
+"""One slide through one trained network."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.project import Run
+from hooknet.errors import CheckpointError, MaskError
+from hooknet.inference.canvas import Canvas, Piece
+from hooknet.inference.dense import Tiling, segment
+from hooknet.inference.regions import Wanted
+from hooknet.io.masks import Mask, MaskWriter, create_mask
+from hooknet.io.probabilities import create_probabilities
+from hooknet.io.rasters import LabelRaster, open_raster
+from hooknet.io.slides import Slide
+from hooknet.models.checkpoint import Checkpoint, load_checkpoint, restore
+from hooknet.models.network import Network
+from hooknet.models.table import build_model
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """The map and probabilities to write; the tissue mask and the label masks to cover."""
+
+    output: Path
+    probabilities: Path | None
+    tissue: Path | None
+    labels: tuple[Path, ...]
+
+
+def load_network(run: Run, path: Path) -> Network:
+    """The trained network in eval mode on the device that is there; CheckpointError unless it is this run's."""
+    checkpoint = load_checkpoint(path)
+    _check_fits(run, checkpoint, path)
+    network = build_model(run.settings.model, run.network)
+    restore(network, checkpoint.state_dict, path)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> None:
+    """Write the map of a slide (and its probabilities), over what the experiment says and all ``files.labels``."""
+    options = run.settings.infer
+    torch.set_num_threads(run.settings.train.threads)
+    network = load_network(run, checkpoint)
+    label_map = run.dataset.label_map
+    seen = np.zeros(len(label_map) + 1, np.int64)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
+        masks = [stack.enter_context(Mask.open(path)) for path in files.labels]
+        inside = _inside(run, slide, opened, files)
+        if inside is not None:
+            stack.enter_context(inside)
+        grid = opened.grid(network.patch_spec.target_spacing)
+        writer = stack.enter_context(create_mask(files.output, grid, label_map.names, label_map.palette()))
+        canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
+        shares = None
+        if files.probabilities is not None:
+            band_writer = stack.enter_context(create_probabilities(files.probabilities, grid, label_map.names))
+            shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
+        progress = stack.enter_context(_progress(slide.id))
+        tiling = Tiling.of(network, options.tile)
+        pixels = segment(network, opened, Wanted(inside, tuple(masks)), tiling, canvas, progress, shares)
+    _tell(slide.id, label_map.names, seen, pixels)
+
+
+def _writes(writer: MaskWriter, seen: np.ndarray) -> Callable[[int, int, Piece], None]:
+    def write(column: int, row: int, block: Piece) -> None:
+        seen[:] += np.bincount(block.ravel(), minlength=len(seen))
+        writer.write(column, row, block[0])
+
+    return write
+
+
+def _inside(run: Run, slide: SlideSettings, opened: Slide, files: MapFiles) -> LabelRaster | None:
+    """The mask to predict within; None for everything."""
+    over = run.settings.infer.over
+    if over == "everything":
+        return None
+    if over == "mask":
+        return open_raster(str(slide.infer_mask), opened.size)
+    if files.tissue is None:
+        raise MaskError(f"run {run.name}: infers over tissue, found no tissue mask; give --tissue (see detect-tissue)")
+    return Mask.open(files.tissue)
+
+
+def _check_fits(run: Run, checkpoint: Checkpoint, path: Path) -> None:
+    """CheckpointError unless the weights were trained for the run's classes, spacings and network."""
+    settings = run.settings.model_dump(mode="json")
+    trained = checkpoint.spec.get("settings", {})
+    classes = [one["name"] for one in checkpoint.spec.get("classes", [])]
+    pairs = [("classes", classes, list(run.dataset.label_map.names))]
+    pairs += [(key, trained.get(key), settings[key]) for key in ("model", "spacings", "network")]
+    for key, found, wanted in pairs:
+        if found != wanted:
+            raise CheckpointError(
+                f"{path}: trained with {key} {found}, run {run.name} has {wanted}; train the run again or "
+                "use the experiment the weights come from"
+            )
+
+
+@contextlib.contextmanager
+def _progress(slide: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line for every tenth elsewhere."""
+    if sys.stderr.isatty():
+        with Progress() as bars:
+            task = bars.add_task(f"predict {slide}", total=None)
+            yield lambda done, rows: bars.update(task, completed=done, total=rows)
+    else:
+
+        def tell(done: int, rows: int) -> None:
+            if done * 10 // rows > (done - 1) * 10 // rows:
+                logger.info("%s: %d of %d rows of tiles", slide, done, rows)
+
+        yield tell
+
+
+def _tell(slide: str, names: tuple[str, ...], seen: np.ndarray, pixels: int) -> None:
+    """A line on what the map holds, and a warning where it looks like a failure."""
+    if pixels == 0:
+        logger.warning("%s: nothing was to be predicted, the map is empty; look at the tissue mask", slide)
+        return
+    shares = ", ".join(f"{name} {number / pixels:.1%}" for name, number in zip(names, seen[1:], strict=True))
+    logger.info("%s: predicted %d px: %s", slide, pixels, shares)
+    if np.count_nonzero(seen[1:]) == 1 and len(names) > 1:
+        logger.warning("%s: the whole map is one class; check the spacing, the stain and the training curves", slide)

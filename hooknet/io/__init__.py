@@ -1,0 +1,1 @@
+"""Files: slides, annotations, rasters, tables."""

@@ -1,0 +1,93 @@
+"""Small tables and records on disk: the index of patch centres (Parquet), facts about a slide (JSON)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hooknet.errors import ConfigError, HookNetError, MaskError
+from hooknet.io.atomic import atomic, write_text
+
+CENTRE_COLUMNS = ("x", "y", "label", "region")
+_META = b"hooknet"
+
+
+def pixels_column(value: int) -> str:
+    """The column that counts the target label patch's pixels of class ``value``."""
+    return f"pixels_{value}"
+
+
+@dataclass(frozen=True)
+class Centres:
+    """The index of one slide.
+
+    ``table``: x, y (level-0 px), label (class under the centre), region (connected part of one class) and
+    pixels_1..pixels_K, the classes' pixels in the label patch of ``size`` px at ``spacing`` around the centre.
+    """
+
+    table: pd.DataFrame
+    names: tuple[str, ...]
+    size: int
+    spacing: float
+
+
+def write_centres(path: str | Path, centres: Centres) -> None:
+    """Write the index of one slide, atomically."""
+    meta = json.dumps({"names": centres.names, "size": centres.size, "spacing": centres.spacing})
+    table = pa.Table.from_pandas(centres.table, preserve_index=False)
+    table = table.replace_schema_metadata({_META: meta.encode()})
+    with atomic(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def read_centres(path: str | Path) -> Centres:
+    """The index of one slide; MaskError when the file is not one."""
+    try:
+        table = pq.read_table(path)
+        meta = json.loads(table.schema.metadata[_META])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        message = " ".join(str(error).split())
+        raise MaskError(
+            f"{path}: not an index of patch centres ({message}); make it again with index-centres"
+        ) from None
+    return Centres(table.to_pandas(), tuple(meta["names"]), int(meta["size"]), float(meta["spacing"]))
+
+
+def write_json(path: str | Path, record: dict[str, Any]) -> None:
+    """Write a record people can read, atomically."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """A record that :func:`write_json` wrote."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HookNetError(f"{path}: not a readable JSON record ({error}); make it again") from None
+    if not isinstance(record, dict):
+        raise HookNetError(f"{path}: found {type(record).__name__}, wanted a JSON record; make it again")
+    return record
+
+
+def write_splits(path: str | Path, assigned: dict[str, str]) -> None:
+    """Write the sheet of made splits: slide, split (or fold)."""
+    rows = [f"{slide}\t{side}" for slide, side in assigned.items()]
+    write_text(path, "\n".join(["slide\tsplit", *rows]) + "\n")
+
+
+def read_splits(path: str | Path) -> dict[str, str]:
+    """Slide id -> split or fold, from the sheet of made splits."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        pairs = [line.split("\t") for line in lines[1:]]
+        return {slide: side for slide, side in pairs}
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: not a sheet of splits ({error}); make it again with make-splits"
+        ) from None

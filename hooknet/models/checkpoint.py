@@ -1,0 +1,129 @@
+"""Weights in a file, with what is needed to build their network again.
+
+A file is read without running anything in it: tensors, and settings as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+import hooknet
+from hooknet.errors import CheckpointError
+
+FORMAT: Final = "hooknet checkpoint"
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held: settings and extras as JSON gives them back (tuples as lists), weights on the CPU.
+
+    ``version`` is that of the package that wrote it.
+    """
+
+    spec: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    extra: dict[str, Any]
+    version: str
+
+
+def save_checkpoint(
+    path: str | Path, model: nn.Module, spec: Mapping[str, Any], extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write the weights of a model with its settings; both mappings hold plain JSON values.
+
+    The file is whole or not there.  ValueError for a number that is not finite, TypeError for other objects.
+    """
+    path = Path(path)
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "hooknet": hooknet.__version__,
+        "spec": json.dumps(dict(spec), allow_nan=False),
+        "extra": json.dumps(dict(extra or {}), allow_nan=False),
+        "state": {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """The content of a file that :func:`save_checkpoint` wrote; CheckpointError for any other."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; train the model first or give another checkpoint")
+    try:
+        _check_sums(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        OSError,
+    ) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: damaged or no checkpoint ({reason}); train or copy it again"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: weights of another program; wanted a file written by hooknet train")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format {content.get('format_version')} of hooknet {content.get('hooknet')}, wanted format "
+            f"{FORMAT_VERSION} as of hooknet {hooknet.__version__}; install that version or train again"
+        )
+    return Checkpoint(
+        json.loads(content["spec"]), content["state"], json.loads(content["extra"]), content["hooknet"]
+    )
+
+
+def _check_sums(path: Path) -> None:
+    """Raise BadZipFile for a file that is no archive or has a changed byte, which torch does not look for."""
+    with zipfile.ZipFile(path) as archive:
+        changed = archive.testzip()
+    if changed is not None:
+        raise zipfile.BadZipFile(f"wrong check sum of {changed}")
+
+
+def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
+    """Put weights into a model; CheckpointError, naming the first tensor that does not fit, before any change.
+
+    ``place`` is the file that the message names.
+    """
+    wanted = model.state_dict()
+    for name in [*wanted, *state_dict]:
+        if name not in state_dict:
+            found = "missing"
+        elif name not in wanted:
+            raise CheckpointError(f"{place}: tensor {name} has no place in the network; use its own settings")
+        elif state_dict[name].shape != wanted[name].shape:
+            found = f"of shape {tuple(state_dict[name].shape)}"
+        elif not torch.isfinite(state_dict[name]).all():
+            found = "not finite"
+        else:
+            continue
+        raise CheckpointError(
+            f"{place}: tensor {name} is {found}, wanted shape {tuple(wanted[name].shape)}; "
+            "use the settings it was trained with"
+        )
+    model.load_state_dict(dict(state_dict))

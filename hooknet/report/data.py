@@ -1,0 +1,109 @@
+"""What a report is made of: plain values, so that it can be filled from anywhere and tested without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hooknet.evaluation.compare import Comparison
+
+Rgb = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ReportClass:
+    """A class as the reader sees it: ``value`` 1..K in label arrays, ``colour`` as #rrggbb."""
+
+    name: str
+    value: int
+    colour: str
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Red, green, blue, 0..255."""
+        red, green, blue = bytes.fromhex(self.colour.removeprefix("#"))
+        return red, green, blue
+
+
+@dataclass(frozen=True)
+class ReportSystem:
+    """One row of the score table; ``name`` is that of its :class:`hooknet.evaluation.compare.System`.
+
+    ``spacings`` in µm/px, target first.  ``loss_weight`` is λ, None where there is one output only.
+    ``parameters`` is a number of weights, None if unknown.  ``settings`` are shown as they are.
+    ``curves`` has a row per epoch with columns ``epoch``, ``loss``, ``validation_macro_f1`` and, when folds
+    were trained, ``fold``; further columns only go to the CSV.
+    """
+
+    name: str
+    model: str
+    spacings: tuple[float, ...]
+    loss_weight: float | None = None
+    parameters: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    curves: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class ReportOverlay:
+    """A slide, or a part of one, to look at: all arrays are (height, width) px of ``spacing`` µm.
+
+    ``image`` is the H&E, (height, width, 3) uint8; label arrays hold 0 (nothing) and class values.
+    ``predictions``: system name -> labels.  ``truth`` is dense truth where there is one.
+    """
+
+    slide: str
+    image: Rgb
+    spacing: float
+    annotation: Labels | None = None
+    truth: Labels | None = None
+    predictions: Mapping[str, Labels] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for name, labels in self.layers().items():
+            if labels.shape != self.image.shape[:2]:
+                raise ValueError(
+                    f"{self.slide}: {name} is {labels.shape} px, the image {self.image.shape[:2]} px"
+                )
+
+    def layers(self) -> dict[str, Labels]:
+        """Title -> labels of every panel but the bare image, in the order they are shown."""
+        drawn = {"Annotation": self.annotation, "Dense truth": self.truth}
+        return {name: one for name, one in drawn.items() if one is not None} | dict(self.predictions)
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report tells.
+
+    ``results``: what was measured (say "annotated pixels" or "dense truth") -> its comparison; the first is
+    the main one.  ``slides`` is shown as it is, one row per slide.  ``settings`` and ``versions`` are shown as
+    name and value.  ``warnings``: failures and warnings of the whole run, one line each.
+    """
+
+    title: str
+    dataset: str
+    classes: tuple[ReportClass, ...]
+    systems: tuple[ReportSystem, ...]
+    results: Mapping[str, Comparison]
+    description: str = ""
+    slides: pd.DataFrame = field(default_factory=pd.DataFrame)
+    overlays: tuple[ReportOverlay, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise ValueError("a report needs at least one comparison")
+
+    @property
+    def palette(self) -> dict[int, tuple[int, int, int]]:
+        """Class value -> red, green, blue."""
+        return {one.value: one.rgb for one in self.classes}

@@ -1,0 +1,198 @@
+"""Fill a report from the results of a dataset's runs."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import hooknet
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.layout import roles_of
+from hooknet.config.project import Project, Run
+from hooknet.coordinates import RasterGrid
+from hooknet.evaluation.cohort import TITLES, compare_systems
+from hooknet.io.masks import Mask
+from hooknet.io.slides import Slide
+from hooknet.io.tables import read_json
+from hooknet.models.checkpoint import load_checkpoint
+from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
+
+MAX_OVERLAYS = 8
+LONGEST_SIDE = 1200
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "openslide-python",
+    "openslide-bin",
+    "rasterio",
+    "shapely",
+    "numpy",
+    "scipy",
+    "snakemake",
+)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the slides' and the runs' results are."""
+
+    slides: Path
+    runs: Path
+
+
+def gather(project: Project, dataset: str, assigned: dict[str, str], folders: Folders) -> ReportData:
+    """Everything the report of a dataset tells."""
+    settings = project.dataset(dataset)
+    runs = [run for run in project.runs.values() if run.dataset_name == dataset]
+    results = compare_systems(project, dataset, assigned, folders.runs)
+    return ReportData(
+        title=f"{dataset}: {len({run.system for run in runs})} systems compared",
+        dataset=dataset,
+        classes=tuple(ReportClass(one.name, one.value, one.colour) for one in settings.label_map.classes),
+        systems=_systems(runs, folders.runs),
+        results={TITLES[role]: one for role, one in results.items()},
+        description=_description(project, dataset),
+        slides=_slides_table(project, dataset, assigned, folders.slides),
+        overlays=tuple(_overlays(runs, assigned, folders)),
+        settings={
+            "datasets file": str(project.datasets_file),
+            "experiments file": str(project.experiments_file),
+            "label mask spacing": f"{project.mask_spacing(dataset):g} µm/px",
+            "origin of coordinates": settings.origin,
+        },
+        versions=_versions(),
+        warnings=tuple(_warnings(project, dataset, folders.slides)),
+    )
+
+
+def _description(project: Project, dataset: str) -> str:
+    settings = project.dataset(dataset)
+    patients = {one.patient_id for one in settings.slides}
+    text = f"{len(settings.slides)} slides of {len(patients)} patients, {len(settings.classes)} classes."
+    if settings.phantom is not None:
+        text += " The slides are a phantom: drawn by a program, made so that both fine detail and wide context matter."
+    return text
+
+
+def _systems(runs: list[Run], folder: Path) -> tuple[ReportSystem, ...]:
+    systems: dict[str, list[Run]] = {}
+    for run in runs:
+        systems.setdefault(run.system, []).append(run)
+    return tuple(_system(name, members, folder) for name, members in systems.items())
+
+
+def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
+    first = runs[0]
+    curves = []
+    for run in runs:
+        table = pd.read_csv(folder / run.name / "metrics.csv").rename(columns={"train_loss": "loss"})
+        curves.append(table if run.fold is None else table.assign(fold=run.fold))
+    state = load_checkpoint(folder / first.name / "best.ckpt").state_dict
+    weights = sum(
+        one.numel()
+        for key, one in state.items()
+        if not key.rpartition(".")[2].startswith(("running", "num_"))
+    )
+    options = first.settings
+    lam = options.loss_weights[0] if options.loss_weights is not None and len(options.spacings) > 1 else None
+    told = {
+        "patch": f"{options.patch_size} px",
+        "filters": str(options.network.filters),
+        "depth": str(options.network.depth),
+        "steps": f"{options.train.epochs} × {options.train.steps}",
+        "batch": str(options.train.batch),
+        "learning rate": f"{options.train.learning_rate:g}",
+        "L2": f"{options.train.l2:g}",
+        "seed": str(first.seed),
+        "inference over": options.infer.over,
+    }
+    return ReportSystem(
+        name, options.model, options.spacings, lam, weights, told, pd.concat(curves, ignore_index=True)
+    )
+
+
+def _slides_table(project: Project, dataset: str, assigned: dict[str, str], folder: Path) -> pd.DataFrame:
+    rows = []
+    side = "fold" if project.dataset(dataset).folds else "split"
+    for one in project.dataset(dataset).slides:
+        record = read_json(folder / one.id / "slide.json")
+        rows.append(
+            {
+                "slide": one.id,
+                "patient": one.patient_id,
+                side: assigned.get(one.id, ""),
+                "width px": record["size"][0],
+                "height px": record["size"][1],
+                "spacing µm/px": f"{record['spacing'][0]:.4g}",
+                **_areas(one, folder),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _areas(slide: SlideSettings, folder: Path) -> dict[str, str]:
+    """Annotated area of each class in mm²."""
+    if "labels" not in roles_of(slide):
+        return {}
+    record = read_json(folder / slide.id / "labels.json")
+    return {
+        f"{name} mm²": f"{count * record['spacing'] ** 2 / 1e6:.3f}"
+        for name, count in record["pixels"].items()
+    }
+
+
+def _overlays(runs: list[Run], assigned: dict[str, str], folders: Folders) -> list[ReportOverlay]:
+    """The first test slides, with the map of every system that tested them."""
+    maps: dict[str, dict[str, Path]] = {}
+    for run in runs:
+        for slide in run.slides("test", assigned):
+            maps.setdefault(slide.id, {})[run.system] = folders.runs / run.name / "maps" / f"{slide.id}.tif"
+    chosen = list(maps)[:: max(1, ceil(len(maps) / MAX_OVERLAYS))]
+    return [_overlay(runs[0].dataset.slide(one), maps[one], folders.slides) for one in chosen]
+
+
+def _overlay(slide: SlideSettings, maps: dict[str, Path], folder: Path) -> ReportOverlay:
+    with Slide(str(slide.slide), slide.spacing_override) as opened:
+        size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
+        grid = opened.grid(max(size_um / LONGEST_SIDE, opened.spacing.x, opened.spacing.y))
+        image = opened.read(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
+    layers = {role: _read(folder / slide.id / f"{role}.tif", grid) for role in roles_of(slide)}
+    return ReportOverlay(
+        slide=slide.id,
+        image=image,
+        spacing=grid.spacing,
+        annotation=layers.get("labels"),
+        truth=layers.get("truth"),
+        predictions={system: _read(path, grid) for system, path in maps.items()},
+    )
+
+
+def _read(path: Path, grid: RasterGrid) -> np.ndarray:
+    with Mask.open(path) as mask:
+        return mask.read_as(grid, 0, 0, grid.width, grid.height)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "hooknet": hooknet.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _warnings(project: Project, dataset: str, folder: Path) -> list[str]:
+    """What was noticed about the slides on the way."""
+    told = []
+    for one in project.dataset(dataset).slides:
+        record = read_json(folder / one.id / "slide.json")
+        for spacing in record["interpolated_spacings"]:
+            told.append(f"{one.id}: slightly coarser than {spacing:g} µm/px, interpolated")
+        if not roles_of(one):
+            told.append(f"{one.id}: has no annotation or truth, so its map is not scored")
+    return told

@@ -1,0 +1,95 @@
+"""What is kept of a training: curves, the best and the last weights, and a state to go on from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback
+
+from hooknet.io.atomic import atomic
+from hooknet.models.checkpoint import save_checkpoint
+from hooknet.training.module import Segmentation
+
+logger = logging.getLogger(__name__)
+
+BEST, LAST, METRICS = "best.ckpt", "last.ckpt", "metrics.csv"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints written beside their place and renamed: a kill leaves the one before."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``path`` whole or not at all."""
+        partial = f"{path}.{os.getpid()}.partial"
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        os.replace(partial, path)
+
+
+class Keeper(Callback):
+    """After each validation: a line in the log and in the curves, and the weights if they are the best so far.
+
+    Its own state travels in Lightning's checkpoint, so a resumed training ends with the same files.
+    """
+
+    def __init__(self, folder: Path, spec: dict[str, Any], classes: tuple[str, ...]) -> None:
+        """``spec`` is stored with the weights."""
+        self._folder = folder
+        self._spec = spec
+        self._classes = classes
+        self._rows: list[dict[str, float]] = []
+        self._best = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers only."""
+        return {"rows": self._rows, "best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._rows, self._best = list(state_dict["rows"]), float(state_dict["best"])
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Runs after the epoch's validation and before Lightning writes its checkpoint."""
+        assert isinstance(pl_module, Segmentation)
+        row = self._row(trainer, pl_module)
+        self._rows.append(row)
+        macro = row["validation_macro_f1"]
+        logger.info(
+            "epoch %d of %s: loss %.4f, validation macro F1 %.4f",
+            row["epoch"],
+            trainer.max_epochs,
+            row["train_loss"],
+            macro,
+        )
+        if macro > self._best:
+            self._best = macro
+            self._save(BEST, pl_module, row)
+        self._save(LAST, pl_module, row)
+        with atomic(self._folder / METRICS) as partial:
+            pd.DataFrame(self._rows).to_csv(partial, index=False)
+
+    def _row(self, trainer: lightning.Trainer, module: Segmentation) -> dict[str, float]:
+        found = module.validation_scores
+        f1 = {f"f1_{name}": float(value) for name, value in zip(self._classes, found.f1, strict=True)}
+        return {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "train_loss": float(trainer.callback_metrics["train_loss"]),
+            "train_cross_entropy": float(trainer.callback_metrics["train_cross_entropy"]),
+            "validation_loss": module.validation_loss,
+            "validation_macro_f1": float(trainer.callback_metrics["validation_macro_f1"]),
+            **f1,
+        }
+
+    def _save(self, name: str, module: Segmentation, row: dict[str, float]) -> None:
+        extra = {
+            "epoch": row["epoch"],
+            "step": row["step"],
+            "validation_macro_f1": row["validation_macro_f1"],
+        }
+        save_checkpoint(self._folder / name, module.network, self._spec, extra)

@@ -1,0 +1,236 @@
+"""Train one run: from the indices of its slides to the best and the last weights."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from torch.utils.data import DataLoader
+
+import hooknet
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.layout import centres_name
+from hooknet.config.project import Run, digest
+from hooknet.data.augment.chain import Augment, Strengths
+from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
+from hooknet.data.index import CentreIndex, SlideFiles, load_index
+from hooknet.data.patches import LabelSpec, PatchDataset
+from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
+from hooknet.errors import ConfigError
+from hooknet.io.atomic import atomic, write_text
+from hooknet.models.checkpoint import load_checkpoint, restore
+from hooknet.models.network import Network
+from hooknet.models.table import build_model
+from hooknet.shapes import NetworkShape
+from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
+from hooknet.training.module import Segmentation
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "identity"
+STATE = "state"
+
+
+@dataclass(frozen=True)
+class TrainFiles:
+    """Where a training's results go; ``state`` is a folder that only lives until the training is done."""
+
+    best: Path
+    last: Path
+    metrics: Path
+    state: Path
+
+
+def train(
+    run: Run, training: Sequence[SlideFiles], validation: Sequence[SlideFiles], files: TrainFiles
+) -> None:
+    """Train, or go on with an interrupted training of the same settings and data.
+
+    Raises ConfigError where a class of the dataset is absent from training or validation.
+    """
+    settings = run.settings
+    torch.set_num_threads(settings.train.threads)  # sums of floats depend on it, so it is a setting
+    network = new_network(run)
+    names = run.dataset.label_map.names
+    spec = network.patch_spec
+    train_index = _complete_index(run, "training", training, names, network)
+    check_index = _complete_index(run, "validation", validation, names, network)
+
+    identity = _identity(run, (*training, *validation))
+    state = _open_state(files.state, identity)
+    layout = field_layout(max(spec.spacings) * spec.size, settings.augment.elastic_scale_um)
+    augment = Augment(Strengths(**settings.augment.model_dump()), spec, layout)
+    module = Segmentation(network, augment, settings.train.learning_rate, settings.train.l2, names)
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = _trainer(run, files.state, names)
+    draws = _draws(run, train_index)
+    if state is not None:
+        # Checkpoints are made at the end of an epoch: draw again what was drawn until then.
+        done = int(torch.load(state, map_location="cpu", weights_only=True)["epoch"]) + 1
+        draws.skip(done * settings.train.steps)
+        logger.info("going on after epoch %d of %d", done, settings.train.epochs)
+    loaders = _loaders(run, network, train_index, check_index, layout, draws)
+    trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+    _report_draws(draws, names)
+    _move_results(files)
+
+
+def new_network(run: Run) -> Network:
+    """The run's network with weights from its seed, or from ``init_from``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        network = build_model(run.settings.model, run.network)
+    start = run.settings.train.init_from
+    if start is not None:
+        restore(network, load_checkpoint(start).state_dict, start)
+        logger.info("weights start from %s", start)
+    return network
+
+
+def checkpoint_spec(run: Run) -> dict[str, Any]:
+    """What is stored with the weights: everything needed to use them, and where they come from."""
+    classes = [{"name": one.name, "colour": one.colour} for one in run.dataset.label_map.classes]
+    return {
+        "run": run.name,
+        "experiment": run.experiment,
+        "dataset": run.dataset_name,
+        "seed": run.seed,
+        "fold": run.fold,
+        "classes": classes,
+        "settings": run.settings.model_dump(mode="json"),
+        "version": hooknet.__version__,
+    }
+
+
+def _complete_index(
+    run: Run, split: str, slides: Sequence[SlideFiles], names: tuple[str, ...], network: Network
+) -> CentreIndex:
+    """The index of a split; ConfigError when it lacks a class."""
+    index = load_index(slides, names, network.patch_spec)
+    missing = index.missing_classes()
+    if missing:
+        raise ConfigError(
+            f"run {run.name}: the {len(slides)} {split} slides have no annotated pixel of {', '.join(missing)}; "
+            "wanted every class of the dataset: move a slide that has it, or annotate more"
+        )
+    return index
+
+
+def _draws(run: Run, index: CentreIndex) -> PixelBalanced:
+    return PixelBalanced(index.labels, index.pixels, run.settings.train.batch, run.seed)
+
+
+def _loaders(
+    run: Run,
+    network: Network,
+    train_index: CentreIndex,
+    check_index: CentreIndex,
+    layout: AugmentNumbers,
+    draws: PixelBalanced,
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    options, spec, branches = run.settings.train, network.patch_spec, network.output_branches
+    elastic = run.settings.augment.elastic_um
+    sizes = [
+        min(spec.size, spec.output_size + 2 * label_margin(elastic, spec.spacings[one])) for one in branches
+    ]
+    label_spec = LabelSpec(branches, tuple(sizes))
+    scored = LabelSpec(branches, (spec.output_size,) * len(branches))
+    shared = {"num_workers": options.workers, "persistent_workers": options.workers > 0}
+    training = DataLoader(
+        PatchDataset(train_index, spec, label_spec, layout, run.seed),
+        batch_sampler=EpochSampler(draws, options.steps),
+        pin_memory=torch.cuda.is_available(),
+        **shared,  # type: ignore[arg-type]
+    )
+    rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
+    pairs = [(number, int(row)) for number, row in enumerate(rows)]
+    checking = DataLoader(
+        PatchDataset(check_index, spec, scored, None, run.seed),
+        batch_size=options.batch,
+        sampler=pairs,
+        **shared,  # type: ignore[arg-type]
+    )
+    return training, checking
+
+
+def _trainer(run: Run, folder: Path, names: tuple[str, ...]) -> lightning.Trainer:
+    options = run.settings.train
+    callbacks: list[lightning.Callback] = [Keeper(folder, checkpoint_spec(run), names)]
+    if options.stop_after is not None:
+        stop = EarlyStopping(
+            "validation_macro_f1", patience=options.stop_after, mode="max", check_on_train_epoch_end=True
+        )
+        callbacks.append(stop)
+    callbacks.append(
+        ModelCheckpoint(folder, filename=STATE, save_on_train_epoch_end=True, enable_version_counter=False)
+    )
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
+    return lightning.Trainer(
+        max_epochs=options.epochs,
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _identity(run: Run, slides: Sequence[SlideFiles]) -> str:
+    """A fingerprint of settings and data: an interrupted training goes on only where both are the same."""
+    seen = []
+    for one in slides:
+        stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
+        seen.append([one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()])
+    return digest(checkpoint_spec(run), seen, [asdict(run.network)])
+
+
+def _open_state(folder: Path, identity: str) -> Path | None:
+    """The state to go on from, if there is one of the same identity; else an empty folder."""
+    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
+    if marker.is_file() and marker.read_text() == identity:
+        return state if state.is_file() else None
+    if folder.exists():
+        logger.info("%s: left by a training of other settings or data; starting afresh", folder)
+        shutil.rmtree(folder)
+    write_text(marker, identity)
+    return None
+
+
+def _report_draws(draws: PixelBalanced, names: tuple[str, ...]) -> None:
+    shares = draws.shown / draws.shown.sum()
+    told = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
+    logger.info("annotated pixels shown in training: %s", told)
+
+
+def _move_results(files: TrainFiles) -> None:
+    """Put the results in their place and drop the state."""
+    for name, place in ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics)):
+        with atomic(place) as partial:
+            shutil.copyfile(files.state / name, partial)
+    shutil.rmtree(files.state)
+
+
+def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
+    """What training needs of each slide, in the results' ``folder`` of the dataset."""
+    name = centres_name(NetworkShape(run.network).patch_spec)
+    return [
+        SlideFiles(
+            one.id, Path(str(one.slide)), one.spacing_override, folder / one.id / "labels.tif", folder / one.id / name
+        )
+        for one in slides
+    ]

@@ -1,0 +1,115 @@
+"""What Lightning runs: a training step, a validation step, an optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from hooknet.data.augment.chain import Augment
+from hooknet.metrics.confusion import count, no_counts
+from hooknet.metrics.scores import Scores, scores
+from hooknet.models.network import Network
+from hooknet.training.losses import branches_loss, central, weight_decay
+
+ADAM_EPSILON = 1e-7  # Keras's default, torch's is 1e-8
+
+Batch = Sequence[Any]
+
+
+class Segmentation(lightning.LightningModule):
+    """A network, its loss and its validation score.
+
+    A batch is views (B, branches, S, S, 3) uint8, labels per output branch (B, s, s) uint8, and the random
+    numbers of augmentation (see :mod:`hooknet.data.patches`).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        augment: Augment | None,
+        learning_rate: float,
+        l2: float,
+        classes: Sequence[str],
+    ) -> None:
+        """``augment`` None trains on the patches as they are."""
+        super().__init__()
+        self.network = network
+        self._augment = augment
+        self._learning_rate = learning_rate
+        self._l2 = l2
+        self._classes = tuple(classes)
+        weights = network.settings.all_loss_weights
+        self._weights = [weights[branch] for branch in network.output_branches]
+        self._counts = no_counts(len(classes))
+        self._validation: list[tuple[float, int]] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, as the paper."""
+        return torch.optim.Adam(self.network.parameters(), lr=self._learning_rate, eps=ADAM_EPSILON)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The loss of one mini-batch."""
+        views, labels = self._prepare(batch, augment=True)
+        loss = branches_loss(self._logits(views), labels, self._weights)
+        self.log("train_cross_entropy", loss.detach(), on_step=False, on_epoch=True, batch_size=len(views))
+        if self._l2 > 0:
+            loss = loss + weight_decay(self.network.regularised_kernels(), self._l2)
+        self.log(
+            "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(views)
+        )
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's counts."""
+        self._counts = no_counts(len(self._classes))
+        self._validation = []
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Count which truth met which prediction, at the target spacing."""
+        views, labels = self._prepare(batch, augment=False)
+        logits = self._logits(views)
+        loss = branches_loss(logits, labels, self._weights)
+        self._validation.append((float(loss), int((labels[0] > 0).sum())))
+        predicted = logits[0].argmax(dim=1).cpu().numpy() + 1
+        self._counts += count(labels[0].cpu().numpy(), predicted, len(self._classes))
+
+    def on_validation_epoch_end(self) -> None:
+        """Macro F1 over all validation pixels pooled."""
+        macro = self.validation_scores.macro_f1
+        self.log("validation_macro_f1", 0.0 if np.isnan(macro) else macro, prog_bar=True)
+
+    @property
+    def validation_scores(self) -> Scores:
+        """Scores of the last validation."""
+        return scores(self._counts)
+
+    @property
+    def validation_loss(self) -> float:
+        """Cross-entropy of the last validation, per annotated pixel."""
+        pixels = sum(number for _, number in self._validation)
+        return sum(loss * number for loss, number in self._validation) / max(1, pixels)
+
+    def _logits(self, views: Tensor) -> list[Tensor]:
+        layout = torch.channels_last
+        logits: list[Tensor] = self.network(
+            [views[:, one].contiguous(memory_format=layout) for one in range(views.shape[1])]
+        )
+        return logits
+
+    def _prepare(self, batch: Batch, augment: bool) -> tuple[Tensor, list[Tensor]]:
+        """Views (B, branches, 3, S, S) as floats 0..1, labels cut to the output."""
+        raw, labels, uniform, field = batch
+        with torch.no_grad():
+            views = raw.permute(0, 1, 4, 2, 3).float() / 255
+            labels = list(labels)
+            if augment and self._augment is not None:
+                # Colours and positions need full precision also where the network runs in bf16.
+                with torch.autocast(views.device.type, enabled=False):
+                    views, labels = self._augment(views, labels, self.network.output_branches, uniform, field)
+        size = self.network.patch_spec.output_size
+        return views, [central(one, size) for one in labels]

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from hooknet.coordinates import RasterGrid, Spacing
+from hooknet.errors import MaskError
+from hooknet.io.rasters import open_raster
+
+LABELS = np.arange(60, dtype=np.uint8).reshape(6, 10)
+
+
+def save(path, labels=LABELS, mode=None):
+    image = Image.fromarray(labels)
+    if mode == "P":
+        image.putpalette([7] * 768)
+        image = Image.frombytes("P", image.size, labels.tobytes())
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["truth.png", "truth.tif"])
+@pytest.mark.parametrize("mode", [None, "P"])
+def test_a_raster_as_large_as_the_slide_is_read_as_it_is(tmp_path, name, mode):
+    with open_raster(save(tmp_path / name, mode=mode), (10, 6)) as raster:
+        assert (raster.grid.step_x, raster.grid.step_y) == (1.0, 1.0)
+        np.testing.assert_array_equal(raster.read(-1, 0, 11, 6)[:, 1:], LABELS)
+
+
+def test_a_black_and_white_png_has_the_values_0_and_1(tmp_path):
+    Image.fromarray(LABELS > 30).save(tmp_path / "truth.png")
+    with open_raster(tmp_path / "truth.png", (10, 6)) as raster:
+        np.testing.assert_array_equal(raster.read(0, 0, 10, 6), LABELS > 30)
+
+
+def test_a_coarser_raster_covers_the_slide_from_edge_to_edge(tmp_path):
+    with open_raster(save(tmp_path / "truth.png"), (40, 24)) as raster:
+        grid = RasterGrid.over((40, 24), Spacing(0.5, 0.5), 1.0)
+        found = raster.read_as(grid, 0, 0, 20, 12)
+        np.testing.assert_array_equal(found, LABELS.repeat(2, axis=0).repeat(2, axis=1))
+        coarse = RasterGrid.over((40, 24), Spacing(0.5, 0.5), 4.0)
+        np.testing.assert_array_equal(raster.read_as(coarse, 0, 0, 5, 3), LABELS[1::2, 1::2])
+
+
+@pytest.mark.parametrize("slide", [(100, 60), (101, 60), (100, 55), (100, 70), (1007, 603), (10, 6)])
+def test_the_shorter_side_may_differ_by_one_pixel_of_rounding(tmp_path, slide):
+    raster = open_raster(save(tmp_path / "truth.png"), slide)
+    assert raster.grid.step_x * 10 == pytest.approx(slide[0], rel=1e-12)
+    assert raster.grid.step_y * 6 == pytest.approx(slide[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("slide", [(60, 100), (100, 71), (100, 49), (9, 6), (10, 5), (5, 3)])
+def test_a_raster_of_another_shape_is_refused_with_both_sizes(tmp_path, slide):
+    with pytest.raises(
+        MaskError, match=rf"truth\.png: found 10 x 6 px, wanted the slide's {slide[0]} x {slide[1]} px"
+    ):
+        open_raster(save(tmp_path / "truth.png"), slide)
+
+
+def test_colour_and_deep_images_are_refused(tmp_path):
+    save(tmp_path / "rgb.png", np.zeros((6, 10, 3), np.uint8))
+    with pytest.raises(MaskError, match=r"rgb\.png: found 3 band\(s\) of uint8, wanted one band"):
+        open_raster(tmp_path / "rgb.png", (10, 6))
+    save(tmp_path / "deep.png", np.zeros((6, 10), np.uint16))
+    with pytest.raises(MaskError, match="uint16"):
+        open_raster(tmp_path / "deep.png", (10, 6))
+    with pytest.raises(MaskError, match="no such file"):
+        open_raster(tmp_path / "none.png", (10, 6))

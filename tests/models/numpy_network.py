@@ -1,0 +1,87 @@
+"""A second implementation of the network in plain numpy, one pixel offset at a time, to test the first by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def convolve(x, weight, bias):
+    """Valid convolution: (B, C, H, W), (O, C, k, k), (O,) -> (B, O, H - k + 1, W - k + 1)."""
+    kernel = weight.shape[-1]
+    height, width = x.shape[2] - kernel + 1, x.shape[3] - kernel + 1
+    out = np.zeros((x.shape[0], weight.shape[0], height, width)) + bias[None, :, None, None]
+    for row in range(kernel):
+        for column in range(kernel):
+            seen = x[:, :, row : row + height, column : column + width]
+            out += np.einsum("bchw,oc->bohw", seen, weight[:, :, row, column])
+    return out
+
+
+def crop(x, size):
+    start = (x.shape[-1] - size) // 2
+    assert 2 * start + size == x.shape[-1]
+    return x[:, :, start : start + size, start : start + size]
+
+
+class NumpyNetwork:
+    """``hooks``: (source, source depth, target, target depth); ``state``: name -> array."""
+
+    def __init__(self, state, names, depth, convolutions, hooks, **options):
+        self.state, self.names, self.depth, self.convolutions = state, names, depth, convolutions
+        self.hooks, self.options = hooks, options
+
+    def activation(self, x):
+        return np.where(x > 0, x, x * (0.1 if self.options["activation"] == "leaky_relu" else 0.0))
+
+    def layer(self, x, name):
+        return convolve(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def normalise(self, x, name):
+        if self.options["training"]:
+            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        else:
+            mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
+        scale = self.state[f"{name}.weight"] / np.sqrt(variance + 1e-3)
+        shift = self.state[f"{name}.bias"] - mean * scale
+        return x * scale[None, :, None, None] + shift[None, :, None, None]
+
+    def block(self, x, place):
+        for i in range(self.convolutions):
+            x = self.activation(self.layer(x, f"{place}.conv{i}"))
+            if self.options["batch_norm"]:
+                x = self.normalise(x, f"{place}.bn{i}")
+        return x
+
+    def merged(self, x, branch, depth, maps):
+        entering = [hook for hook in self.hooks if hook[2] == branch]
+        for number, (source, source_depth, _, target_depth) in enumerate(entering):
+            if target_depth != depth:
+                continue
+            hook = crop(maps[source, source_depth], x.shape[-1])
+            if self.options["merge"] == "concat":
+                x = np.concatenate([hook, x], axis=1)
+                continue
+            hook = self.activation(self.layer(hook, f"{self.names[branch]}.hook{number or ''}.proj"))
+            x = {"add": hook + x, "subtract": hook - x, "multiply": hook * x}[self.options["merge"]]
+        return x
+
+    def __call__(self, patches):
+        """Logits by branch, for those with an output layer."""
+        maps, logits = {}, {}
+        for branch in reversed(range(len(patches))):
+            name, x, skips = self.names[branch], patches[branch], []
+            for depth in range(self.depth):
+                x = self.block(x, f"{name}.enc{depth}")
+                skips.append(x)
+                b, c, h, w = x.shape
+                x = x.reshape(b, c, h // 2, 2, w // 2, 2).max((3, 5))
+            x = self.merged(self.block(x, f"{name}.mid"), branch, self.depth, maps)
+            for depth in reversed(range(self.depth)):
+                if f"{name}.dec{depth}.up.weight" not in self.state:
+                    break
+                x = self.activation(self.layer(x.repeat(2, 2).repeat(2, 3), f"{name}.dec{depth}.up"))
+                x = self.block(np.concatenate([crop(skips[depth], x.shape[-1]), x], 1), f"{name}.dec{depth}")
+                x = maps[branch, depth] = self.merged(x, branch, depth, maps)
+            if f"{name}.out.weight" in self.state:
+                logits[branch] = self.layer(x, f"{name}.out")
+        return logits

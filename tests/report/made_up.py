@@ -1,0 +1,131 @@
+"""A made-up run with everything a report can show: no slide, no training, fixed numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from hooknet.evaluation.compare import System, compare
+from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
+
+CLASSES = (
+    ReportClass("DCIS", 1, "#d1495b"),
+    ReportClass("invasive carcinoma", 2, "#edae49"),
+    ReportClass("benign epithelium", 3, "#00798c"),
+    ReportClass("stroma & other", 4, "#8d96a3"),
+)
+NAMES = tuple(one.name for one in CLASSES)
+SKILL = {"U-Net 0.5": 0.72, "U-Net 2": 0.80, "MRN 0.5, 8": 0.83, "HookNet λ=1": 0.86, "HookNet λ=0.75": 0.90}
+
+
+def counts(rng, skill, *, missed=0.0, absent=()):
+    """Made-up counts: of each class a share ``skill`` right, the rest among the other classes."""
+    matrix = np.zeros((4, 5), np.int64)
+    for row in range(4):
+        if row in absent:
+            continue
+        total = 20_000 + 5_000 * row
+        right = np.clip(skill - 0.04 * (3 - row), 0, 1)
+        wrong = np.delete(np.arange(1, 5), row)
+        shares = rng.dirichlet([2, 1, 3]) * (1 - right - missed)
+        matrix[row, 0] = total * missed
+        matrix[row, wrong] = total * shares
+        matrix[row, row + 1] = total - matrix[row].sum()
+    return matrix
+
+
+def results(systems=SKILL, slides=14):
+    """The comparison of made-up systems, on two slides of each of seven patients."""
+    rng = np.random.default_rng(11)
+    hard = rng.normal(0, 0.05, slides)
+    found = []
+    for name, skill in systems.items():
+        table = {
+            f"slide_{number:02d}": counts(
+                rng,
+                skill + hard[number] + rng.normal(0, 0.02),
+                missed=0.01 if name == "U-Net 0.5" else 0,
+                absent=(0,) if number % 5 == 0 else (),
+            )
+            for number in range(slides)
+        }
+        found.append(System(name, name, None, table))
+    patients = {f"slide_{number:02d}": f"patient {number // 2}" for number in range(slides)}
+    return compare(found, NAMES, patients)
+
+
+def curves(skill, folds=1):
+    rng = np.random.default_rng(int(skill * 100))
+    epochs = np.arange(1, 31)
+    tables = []
+    for fold in range(folds):
+        f1 = skill * (1 - np.exp(-epochs / 6)) + rng.normal(0, 0.012, 30)
+        loss = 1.3 * np.exp(-epochs / 8) + 0.15 + rng.normal(0, 0.02, 30)
+        tables.append(pd.DataFrame({"fold": fold, "epoch": epochs, "loss": loss, "validation_macro_f1": f1}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def tissue(height=360, width=480):
+    """Something pink with glands in it, and its labels."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:height, :width]
+    labels = np.full((height, width), 4, np.uint8)
+    image = np.full((height, width, 3), (233.0, 186, 210)) + rng.normal(0, 6, (height, width, 1))
+    for number in range(14):
+        cx, cy, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(25, 60)
+        wave = 1 + 0.15 * np.sin(5 * np.arctan2(y - cy, x - cx) + number)
+        distance = np.hypot(x - cx, y - cy) / wave
+        labels[distance < r] = 1 + number % 3
+        image[distance < r] = (150, 90, 160)
+        image[distance < r * 0.4] = (244, 238, 244)
+    image += rng.normal(0, 9, (height, width, 1))
+    return np.clip(image, 0, 255).astype(np.uint8), labels
+
+
+def overlay(slide="slide_01"):
+    image, truth = tissue()
+    annotation = np.zeros_like(truth)
+    annotation[60:160, 80:210] = truth[60:160, 80:210]
+    annotation[210:300, 260:420] = truth[210:300, 260:420]
+    predictions = {}
+    for number, name in enumerate(SKILL):
+        moved = np.roll(truth, 2 + 3 * (4 - number), axis=1)
+        moved[:20] = 0 if number == 0 else moved[:20]
+        predictions[name] = moved
+    return ReportOverlay(slide, image, 2.0, annotation, truth, predictions, "patient 0, fold 1")
+
+
+def report():
+    systems = tuple(
+        ReportSystem(
+            name=name,
+            model=name.split()[0],
+            spacings=(0.5, 8.0) if "U-Net" not in name else (float(name.split()[1]),),
+            loss_weight=float(name.split("=")[1]) if "=" in name else None,
+            parameters=50_761_740 + number,
+            settings={"patch": "284 px", "batch": "12", "learning rate": "5e-06"},
+            curves=curves(skill, folds=2 if number == 4 else 1),
+        )
+        for number, (name, skill) in enumerate(SKILL.items())
+    )
+    result = results()
+    return ReportData(
+        title="Breast tissue, made-up run",
+        dataset="14 made-up slides of 7 patients, 0.5 µm/px",
+        description="Every number on this page is made up: it shows what a report looks like.",
+        classes=CLASSES,
+        systems=systems,
+        results={"annotated pixels": result},
+        slides=pd.DataFrame(
+            {
+                "slide": [f"slide_{n:02d}" for n in range(14)],
+                "patient": [f"patient {n // 2}" for n in range(14)],
+                "fold": [n // 2 % 3 for n in range(14)],
+                "spacing (µm/px)": 0.2431,
+            }
+        ),
+        overlays=(overlay(), replace(overlay("slide_05"), truth=None, note="")),
+        settings={"tissue": "Otsu at 8 µm/px", "border": "white"},
+        versions={"hooknet": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
+        warnings=("slide_03.xml: 2 shapes cross themselves; made valid, 1.2 µm² changed",),
+    )

@@ -1,0 +1,244 @@
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import CLASSES, SKILL, overlay, report, results
+from PIL import Image
+
+from hooknet.evaluation.compare import System, compare
+from hooknet.report.data import ReportClass, ReportData, ReportSystem
+from hooknet.report.page import lead, shown_tests, write_report
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Tags opened and closed in order, every attribute, the text of cells."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.cells, self.ids = [], [], [], set()
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids |= {value for name, value in attrs if name == "id"}
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    path = write_report(report(), folder)
+    return folder, path.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_outside(written):
+    _, text = written
+    for attrs in (attrs for _, attrs in Page(text).tags):
+        for name in ("src", "href"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/"))
+    assert re.findall(r"url\((?!data:image/jpeg;base64,)", text) == []
+    assert "@import" not in text
+    assert not re.search(r"https?://", re.sub(r"data:[^\"')]+", "", text))
+
+
+def test_every_link_of_the_navigation_leads_somewhere(written):
+    page = Page(written[1])
+    targets = [attrs["href"][1:] for attrs in page.all("a")]
+    assert len(targets) >= 10
+    assert set(targets) <= page.ids
+
+
+def test_every_picture_says_what_it_shows(written):
+    page = Page(written[1])
+    described = [attrs["alt"] for attrs in page.all("img") if attrs.get("class") != "lines"]
+    assert len(described) == 5 + 1 + 1 + 7 + 6
+    assert all(described)
+    assert "Confusion matrix of U-Net 2; correct: DCIS 7" in "".join(described)
+    assert any("DCIS 9 %" in one or "of the picture: DCIS" in one for one in described)
+
+
+def test_the_numbers_on_the_page_are_those_of_the_comparison(written):
+    cells = Page(written[1]).cells
+    scores = results().scores
+    for value in scores.loc[scores["class"] != "micro", "f1"]:
+        assert f"{value:.3f}" in cells
+    assert "has the highest macro F1 of 5 systems: 0.853" in written[1]
+
+
+def test_tables_are_saved_with_full_precision(written):
+    folder, _ = written
+    saved = pd.read_csv(folder / "tables" / "scores.csv")
+    assert saved["f1"].tolist() == pytest.approx(results().scores["f1"].tolist(), rel=1e-14)
+    names = {one.name for one in (folder / "tables").iterdir()}
+    assert names == {
+        "scores.csv",
+        "slide_scores.csv",
+        "comparisons.csv",
+        "confusion.csv",
+        "slides.csv",
+        "training_curves.csv",
+    }
+
+
+def test_figures_are_saved_as_png_and_svg_and_overlays_as_png(written):
+    folder, _ = written
+    names = {one.name for one in (folder / "figures").iterdir()}
+    plots = {"slide_scores", "training_curves"} | {
+        name[:-4] for name in names if name.startswith("confusion")
+    }
+    assert len(plots) == 7
+    assert {f"{one}.{suffix}" for one in plots for suffix in ("png", "svg")} <= names
+    assert len([name for name in names if name.startswith("overlay")]) == 8 + 7
+    assert not [name for name in names if "partial" in name]
+
+
+def test_the_layer_over_the_tissue_is_the_label_array_pixel_by_pixel(written):
+    page = Page(written[1])
+    fills = [attrs for attrs in page.all("img") if attrs.get("class") == "fill"]
+    shown = next(one for one in fills if one["alt"].startswith("Dense truth over the H&E of slide_01"))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["src"].split(",")[1]))))
+    truth = overlay().truth
+    for one in CLASSES:
+        assert (pixels[truth == one.value] == (*one.rgb, 255)).all()
+
+
+def test_the_scale_bar_on_the_page_has_the_share_of_the_width_it_says(written):
+    # 480 px of 2 µm are 960 µm; a bar of 200 µm takes 20.8333 % of them
+    assert 'style="width: 20.8333%">200 µm<' in written[1]
+
+
+def test_warnings_of_the_run_and_of_the_comparison_are_all_listed(written):
+    _, text = written
+    assert "made valid, 1.2 µm² changed" in text
+    assert "U-Net 0.5 made no prediction on 14,800 of 1,480,000 annotated pixels (1 %)" in text
+    assert "Warnings (2)" in text
+
+
+def small(name="one", names=("a", "b"), **changes):
+    counts = np.array([[0, 9, 1], [0, 2, 8]], np.int64)
+    data = ReportData(
+        title="t",
+        dataset="d",
+        classes=tuple(ReportClass(one, at, "#336699") for at, one in enumerate(names, start=1)),
+        systems=(ReportSystem(name, "unet", (0.5,)),),
+        results={"annotated pixels": compare([System(name, name, None, {"s": counts})], names)},
+    )
+    return replace(data, **changes)
+
+
+def test_strings_from_outside_are_text_and_never_markup(tmp_path):
+    nasty = "<script>alert('x')</script>&\"$x_1$"
+    one = replace(overlay(nasty), predictions={}, truth=None, note=nasty)
+    data = small(
+        nasty, (nasty, "b"),
+        title=nasty, dataset=nasty, description=nasty, warnings=(nasty,),
+        settings={nasty: nasty}, versions={nasty: nasty},
+        slides=pd.DataFrame({nasty: [nasty]}), overlays=(replace(one, annotation=np.ones_like(one.annotation)),),
+    )  # fmt: skip
+    text = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert text.count("<script>") == 1
+    assert nasty not in text
+    assert text.count("&lt;script&gt;alert") > 20
+    Page(text)
+
+
+def test_the_least_a_report_can_have_is_still_a_page(tmp_path):
+    text = write_report(small(), tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"training", "overlays"} & page.ids
+    assert "one has a macro F1 of 0.850, pooled over 1 test slide of 1 patient." in text
+    assert "only one system was run" in text
+    assert '<p class="fine">None.</p>' in text
+
+
+def test_several_measures_stand_beside_each_other_and_save_under_their_names(tmp_path):
+    data = small()
+    both = replace(data, results=data.results | {"Dense truth": data.results["annotated pixels"]})
+    text = write_report(both, tmp_path).read_text(encoding="utf-8")
+    assert text.count("Measured on Dense truth") == text.count("Measured on annotated pixels") == 5
+    assert (tmp_path / "tables" / "dense-truth_scores.csv").exists()
+    assert (tmp_path / "figures" / "dense-truth_slide_scores.svg").exists()
+
+
+def test_of_many_pairs_only_those_with_the_best_system_are_unfolded():
+    many = results({f"system {at}": 0.6 + at / 50 for at in range(7)}, slides=6)
+    shown = shown_tests(many)[0]
+    assert shown["second"].tolist() == ["system 6"] * 6
+    assert shown["first"].tolist() == [f"system {at}" for at in range(6)]
+    few = results({f"system {at}": 0.6 + at / 50 for at in range(6)}, slides=6)
+    assert len(shown_tests(few)[0]) == 15
+
+
+def test_experiments_are_unfolded_rather_than_their_seeds():
+    table = {"s": np.array([[0, 9, 1], [0, 2, 8]], np.int64)}
+    seeds = [System(f"{name} {seed}", name, seed, table) for name in ("a", "b") for seed in (1, 2)]
+    shown = shown_tests(compare(seeds, ("x", "y")))
+    assert shown[0][["first", "second"]].values.tolist() == [["a", "b"]]
+
+
+def test_the_lead_is_about_the_mean_over_seeds_where_there_are_several():
+    def right(share):
+        return {"s": np.array([[0, share, 100 - share], [0, 100 - share, share]], np.int64)}
+
+    seeds = [
+        System("a 1", "a", 1, right(95)),
+        System("a 2", "a", 2, right(75)),
+        System("b", "b", 1, right(88)),
+    ]
+    assert lead(compare(seeds, ("x", "y"))) == (
+        "b has the highest macro F1 (mean over seeds) of 2 experiments: 0.880, next is a with 0.850"
+        " (pooled over 1 test slide of 1 patient)."
+    )
+
+
+def test_nothing_annotated_is_said_plainly():
+    bare = compare([System("a", "a", None, {"s": np.zeros((2, 3), np.int64)})], ("x", "y"))
+    assert lead(bare) == (
+        "Nothing could be scored on 1 test slide of 1 patient: there were no annotated pixels."
+    )
+
+
+def test_the_same_data_gives_the_same_page(tmp_path):
+    one = replace(overlay("one"), predictions={})
+    data = small(overlays=(one,), systems=report().systems[:1], classes=CLASSES)
+    pages = [write_report(data, tmp_path / one).read_bytes() for one in ("first", "second")]
+    assert pages[0] == pages[1]
+
+
+def test_a_report_without_results_is_refused():
+    with pytest.raises(ValueError, match="at least one comparison"):
+        small(results={})
+
+
+def test_the_made_up_systems_are_all_described():
+    assert [one.name for one in report().systems] == list(SKILL)
+
+
+def test_a_system_without_test_slides_does_not_stop_the_report(tmp_path):
+    counts = np.array([[0, 9, 1], [0, 2, 8]], np.int64)
+    systems = [System("one", "one", None, {"s": counts}), System("idle", "idle", None, {})]
+    data = small(results={"annotated pixels": compare(systems, ("a", "b"))})
+    text = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert "idle was tested on 0 of 1 slides (not on s)" in text
+    assert Page(text).cells.count("idle") == 1

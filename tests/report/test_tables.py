@@ -1,0 +1,126 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hooknet.evaluation.compare import System, compare
+from hooknet.report import tables
+from hooknet.report.data import ReportSystem
+
+NAMES = ("gland", "a|b")
+
+
+def result(*, seeds=False):
+    def one(right):
+        return np.array([[0, right, 100 - right], [0, 100 - right, right]], np.int64)
+
+    first = System("HookNet", "hooknet", 1 if seeds else None, {"s1": one(90), "s2": one(80)})
+    second = System("U-Net", "hooknet" if seeds else "unet", 2, {"s1": one(70), "s2": one(85)})
+    return compare([first, second], NAMES, {"s1": "p", "s2": "p"})
+
+
+SYSTEMS = (
+    ReportSystem("HookNet", "hooknet", (0.5, 8.0), 0.75, 50_000_000, {"patch": "284 px", "hook": "4"}),
+    ReportSystem("U-Net", "unet", (0.2431,), settings={"patch": "252 px"}),
+)
+
+
+def texts(table):
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def test_the_score_table_is_the_papers_table():
+    table = tables.score_table(SYSTEMS, result())
+    assert table.columns == ("System", "Model", "Spacings (µm/px)", "λ", "gland", "a|b", "macro F1")
+    assert texts(table) == [
+        ["HookNet", "hooknet", "0.5, 8", "0.75", "0.850", "0.850", "0.850"],
+        ["U-Net", "unet", "0.2431", "–", "0.775", "0.775", "0.775"],
+    ]
+    assert [[cell.best for cell in row[3:]] for row in table.rows] == [[False, True, True, True], [False] * 4]
+
+
+def test_other_scores_can_stand_in_the_same_table():
+    table = tables.score_table(SYSTEMS, result(), "recall")
+    assert table.columns[-1] == "macro recall"
+    assert texts(table)[1][4:] == ["0.775", "0.775", "0.775"]
+
+
+def test_values_that_read_the_same_are_all_best_unless_the_whole_column_is_equal():
+    rows = [
+        tuple(tables.number(value) for value in (0, 0, 0, 0, *row))
+        for row in ([0.90001, 0.5], [0.9, 0.5], [0.8, 0.5])
+    ]
+    marked = tables._mark_columns(rows)
+    assert [row[4].best for row in marked] == [True, True, False]
+    assert [row[5].best for row in marked] == [False, False, False]
+
+
+def test_a_missing_score_is_a_dash_and_never_the_best():
+    marked = tables._mark([tables.number(float("nan")), tables.number(0.2), tables.number(0.3)])
+    assert [(one.text, one.best) for one in marked] == [("–", False), ("0.200", False), ("0.300", True)]
+
+
+def test_one_system_alone_is_not_the_best():
+    assert not tables._mark([tables.number(0.9)])[0].best
+
+
+def test_a_system_that_was_not_described_still_has_its_scores():
+    table = tables.score_table(SYSTEMS[:1], result())
+    assert texts(table)[1][:4] == ["U-Net", "–", "–", "–"]
+
+
+def test_details_end_with_the_averages():
+    table = tables.detail_table(result(), "U-Net")
+    assert [row[0] for row in texts(table)] == ["gland", "a|b", "macro average", "micro average"]
+    assert texts(table)[0] == ["gland", "0.775", "0.775", "0.775", f"{155 / 245:.3f}", "200"]
+
+
+def test_the_slide_table_marks_the_best_of_each_slide():
+    table = tables.slide_table(result())
+    assert table.columns == ("Slide", "Patient", "Annotated px", "HookNet", "U-Net")
+    assert texts(table) == [["s1", "p", "200", "0.900", "0.700"], ["s2", "p", "200", "0.800", "0.850"]]
+    assert [[cell.best for cell in row[3:]] for row in table.rows] == [[True, False], [False, True]]
+
+
+def test_the_test_table_says_what_was_compared_and_how():
+    row = texts(tables.wilcoxon_table(result().comparisons))[0]
+    # differences .20 and -.05
+    assert row == ["HookNet − U-Net", "2", "1", "2", "+0.075", "1.000", "1.000", "exact"]
+
+
+def test_the_summary_gives_mean_and_deviation_over_seeds():
+    row = texts(tables.summary_table(result(seeds=True)))[0]
+    assert row[:2] == ["hooknet", "2"]
+    assert row[-1] == f"0.812 ± {0.075 / np.sqrt(2):.3f}"
+
+
+def test_settings_stand_side_by_side_with_dashes_for_what_a_system_lacks():
+    table = tables.settings_table(SYSTEMS)
+    assert table.columns == ("Setting", "HookNet", "U-Net")
+    assert texts(table) == [["patch", "284 px", "252 px"], ["hook", "4", "–"]]
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0009, "< 0.001"), (0.001, "0.001"), (0.719, "0.719"), (float("nan"), "–")]
+)
+def test_p_values_below_a_thousandth_are_said_to_be(p, text):
+    assert tables.p_value(p) == text
+
+
+def test_differences_carry_their_sign():
+    assert [tables.signed(one) for one in (0.08, -0.08, float("nan"))] == ["+0.080", "−0.080", "–"]
+
+
+def test_any_frame_becomes_a_table_with_dashes_for_what_is_missing():
+    frame = pd.DataFrame({"slide": ["a", None], "fold": [1, 2], "spacing": [0.2431, float("nan")]})
+    table = tables.frame_table(frame)
+    assert texts(table) == [["a", "1", "0.2431"], ["–", "2", "–"]]
+    assert [cell.number for cell in table.rows[0]] == [False, True, True]
+
+
+def test_markdown_is_a_table_with_bold_best_values_and_escaped_bars():
+    assert tables.markdown(tables.score_table(SYSTEMS, result())).splitlines() == [
+        r"| System | Model | Spacings (µm/px) | λ | gland | a\|b | macro F1 |",
+        "| :-- | :-- | :-- | --: | --: | --: | --: |",
+        "| HookNet | hooknet | 0.5, 8 | 0.75 | **0.850** | **0.850** | **0.850** |",
+        "| U-Net | unet | 0.2431 | – | 0.775 | 0.775 | 0.775 |",
+    ]

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooknet.errors import ShapeError
+from hooknet.shapes import (
+    Hook,
+    NetworkSettings,
+    NetworkShape,
+    branch_name,
+    chain_hooks,
+    check_hooks,
+    hook_depth,
+    inference_tile,
+    largest_stride,
+    stride_unit,
+    tile_sizes,
+)
+from hooknet.sizes import output_size
+
+
+def settings(**changes):
+    return NetworkSettings(
+        **({"spacings": (0.5, 8.0), "classes": 6, "filters": 64, "patch_size": 284} | changes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "depth", "margin_284", "margin_1244"),
+    [(1.0, 3, 2, 32), (2.0, 2, 6, 96), (4.0, 1, 14, 224), (8.0, 0, 30, 480)],
+)
+def test_hooks_into_the_bottleneck_are_those_of_the_paper(context, depth, margin_284, margin_1244):
+    shape = NetworkShape(settings(spacings=(0.5, context)))
+    assert shape.settings.all_hooks == (Hook(1, depth, 0, 4),)
+    assert shape.hook_margin(Hook(1, depth, 0, 4)) == margin_284
+    assert shape.hook_margin(Hook(1, depth, 0, 4), 1244) == margin_1244
+
+
+def test_three_spacings_are_hooked_in_a_chain():
+    assert chain_hooks((0.5, 2.0, 8.0), 4) == (Hook(1, 2, 0, 4), Hook(2, 2, 1, 4))
+    assert chain_hooks((0.25, 0.5, 8.0), 4) == (Hook(1, 3, 0, 4), Hook(2, 0, 1, 4))
+    assert chain_hooks((0.5,), 4) == ()
+
+
+def test_hooks_may_enter_the_decoder_where_the_crops_are_those_of_the_reference():
+    shape = NetworkShape(settings(spacings=(0.5, 2.0), hooks=(Hook(1, 1, 0, 3), Hook(1, 0, 0, 2))))
+    assert [shape.hook_margin(hook) for hook in shape.settings.all_hooks] == [12, 24]
+
+
+def test_spacings_a_millionth_apart_are_equal_and_others_are_not():
+    assert hook_depth(0.5, 8.0 * (1 + 5e-7), 4) == 0
+    with pytest.raises(ShapeError):
+        hook_depth(0.5, 8.0 * (1 + 5e-6), 4)
+
+
+@pytest.mark.parametrize("context", [3.0, 16.0, 7.9, 0.75])
+def test_a_context_that_no_depth_matches_is_refused_with_those_that_would_do(context):
+    with pytest.raises(ShapeError, match=r"use a context at 1, 2, 4, 8 µm/px$"):
+        settings(spacings=(0.5, context))
+
+
+def test_a_hook_whose_shapes_fit_but_whose_spacings_differ_is_refused():
+    # The pairing of the 2020 repository's own training file: 64 µm/px maps into 8 µm/px maps.
+    with pytest.raises(ShapeError, match=r"joins maps of different spacing; use source depth 0$"):
+        settings(hooks=(Hook(1, 3, 0, 4),))
+
+
+@pytest.mark.parametrize(
+    ("hooks", "message"),
+    [
+        ((Hook(0, 0, 1, 4),), "hook a coarser branch into a finer one"),
+        ((Hook(1, 0, 1, 4),), "hook a coarser branch into a finer one"),
+        ((Hook(3, 0, 0, 4),), "hook a coarser branch into a finer one"),
+        ((Hook(1, 2, 0, 5),), "use a depth of 1 to 4"),
+        ((Hook(1, 2, 0, 0),), "use a depth of 1 to 4"),
+        ((Hook(1, 2, 0, 4),), "the branch at 8 µm/px feeds no other"),
+        ((Hook(1, 2, 0, 4), Hook(2, 0, 0, 4), Hook(1, 2, 0, 4)), "listed twice"),
+    ],
+)
+def test_a_graph_of_hooks_that_makes_no_sense_is_refused(hooks, message):
+    with pytest.raises(ShapeError, match=message):
+        check_hooks(hooks, (0.5, 2.0, 8.0), 4)
+
+
+@pytest.mark.parametrize(
+    "spacings",
+    [(), (0.0, 1.0), (-0.5, 1.0), (8.0, 0.5), (0.5, 0.5), (float("nan"), 1.0), (0.5, float("inf"))],
+)
+def test_spacings_that_do_not_increase_from_above_zero_are_refused(spacings):
+    with pytest.raises(ShapeError):
+        chain_hooks(spacings, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch_size": 280}, "use 284 px$"),
+        ({"patch_size": 268}, "use 252 px$"),
+        ({"depth": 0}, "use at least 1 of each"),
+        ({"convolutions": 0}, "use at least 1 of each"),
+        ({"classes": 0}, "use at least 1 of each"),
+        ({"filters": 0}, "use at least 1 of each"),
+        ({"loss_weights": (1.0,)}, "for 2 spacings"),
+        ({"loss_weights": (1.0, -0.1)}, "0 or more"),
+        ({"loss_weights": (0.0, 1.0)}, "the target's loss weight is 0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes, message):
+    with pytest.raises(ShapeError, match=message):
+        settings(**changes)
+
+
+def test_a_268_px_patch_is_legal_for_one_branch_only():
+    assert settings(spacings=(0.5,), patch_size=268).patch_size == 268
+    with pytest.raises(ShapeError, match="use 252 px"):
+        settings(spacings=(0.5, 2.0), patch_size=268)
+
+
+@pytest.mark.parametrize(
+    ("spacings", "weights", "finest", "outputs"),
+    [
+        ((0.5, 2.0), None, (0, 2), (0,)),
+        ((0.5, 2.0), (0.75, 0.25), (0, 0), (0, 1)),
+        ((0.5, 8.0), None, (0, 0), (0,)),
+        ((0.5, 2.0, 4.0), (1.0, 0.0, 0.5), (0, 2, 0), (0, 2)),
+    ],
+)
+def test_a_branch_without_loss_is_needed_only_down_to_its_hook(spacings, weights, finest, outputs):
+    shape = NetworkShape(settings(spacings=spacings, loss_weights=weights))
+    assert shape.settings.finest_depths == finest
+    assert shape.output_branches == outputs
+
+
+def test_a_hook_below_what_is_used_of_a_branch_is_refused():
+    # Branch 1 gives its depth 2, but would take a hook only at depth 1: the hook would reach nothing.
+    hooks = (Hook(1, 2, 0, 4), Hook(2, 0, 1, 1))
+    with pytest.raises(ShapeError, match="used only down to depth 2"):
+        settings(spacings=(0.5, 2.0, 4.0), hooks=hooks)
+    assert settings(spacings=(0.5, 2.0, 4.0), hooks=hooks, loss_weights=(1.0, 0.5, 0.0)).finest_depths[1] == 0
+
+
+def test_widths_are_those_of_the_official_code():
+    shape = NetworkShape(settings(filters=64))
+    assert [shape.block_width(depth) for depth in range(5)] == [64, 128, 256, 512, 640]
+    assert shape.map_width(0, 4) == 640 + 64
+    assert shape.map_width(1, 4) == 640
+    assert NetworkShape(settings(merge="add")).map_width(0, 4) == 640
+
+
+def test_the_patch_spec_and_fields_of_view_follow_from_the_settings():
+    shape = NetworkShape(settings())
+    assert (shape.patch_spec.size, shape.patch_spec.output_size, shape.patch_spec.spacings) == (
+        284,
+        70,
+        (0.5, 8.0),
+    )
+    assert shape.fields_of_view == (142.0, 2272.0)
+
+
+def test_branches_are_named_as_in_the_official_code():
+    assert [branch_name(branch) for branch in range(4)] == ["target", "context", "context2", "context3"]
+
+
+@pytest.mark.parametrize(
+    ("spacings", "unit"), [((0.5, 8.0), 256), ((0.5, 2.0), 64), ((0.5,), 16), ((0.5, 1.0, 8.0), 256)]
+)
+def test_the_stride_unit_is_that_of_the_coarsest_branch(spacings, unit):
+    assert stride_unit(spacings, 4) == unit
+
+
+def test_spacings_that_are_no_powers_of_two_apart_have_no_stride_unit():
+    with pytest.raises(ShapeError, match="without seams"):
+        stride_unit((0.5, 1.5), 4)
+
+
+def test_tiles_grow_by_twice_the_pooling_of_the_whole_network():
+    assert list(tile_sizes(284, 4, 400)) == [284, 316, 348, 380]
+    assert list(tile_sizes(284, 4, 283)) == []
+
+
+def test_strides_of_hand_checked_tiles():
+    assert largest_stride(1244, (0.5, 8.0), 4) == 1024
+    assert largest_stride(1244, (0.5, 2.0), 4) == 1024
+    assert largest_stride(284, (0.5, 8.0), 4) == 0
+    assert inference_tile(284, (0.5, 8.0), 4, 2, 1300) == (1244, 1024)
+    assert inference_tile(284, (0.5, 8.0), 4, 2, 100) == (476, 256)
+    assert inference_tile(284, (0.5, 2.0), 4, 2, 284) == (284, 64)
+    assert inference_tile(284, (0.5,), 4, 2, 300) == (284, 64)
+
+
+@given(
+    depth=st.integers(1, 4),
+    convolutions=st.integers(1, 3),
+    more=st.integers(0, 5),
+    steps=st.lists(st.integers(1, 2), max_size=2),
+    at_most=st.integers(1, 1500),
+)
+def test_an_inference_tile_holds_its_stride_and_no_smaller_tile_does(
+    depth, convolutions, more, steps, at_most
+):
+    spacings = [0.25]
+    for step in steps:
+        spacings.append(spacings[-1] * 2**step)
+    patch = 2 ** (depth + 1) * (more + 4 * convolutions) + _smallest_remainder(depth, convolutions)
+    tile, stride = inference_tile(patch, spacings, depth, convolutions, at_most)
+    assert tile >= patch
+    assert (tile - patch) % 2 ** (depth + 1) == 0
+    assert stride % stride_unit(spacings, depth) == 0
+    assert 0 < stride <= output_size(tile, depth, convolutions)
+    assert (output_size(tile, depth, convolutions) - stride) % 2 == 0
+    assert tile <= at_most or stride == stride_unit(spacings, depth)
+    if tile > patch:
+        assert output_size(tile - 2 ** (depth + 1), depth, convolutions) < stride
+    if tile <= at_most:
+        allowed = tile_sizes(patch, depth, at_most)
+        assert max(largest_stride(size, spacings, depth, convolutions) for size in allowed) == stride
+
+
+def _smallest_remainder(depth, convolutions):
+    # A patch that leaves a bottleneck of 0 px: the others lie a multiple of 2^(depth + 1) above it.
+    size = 2 * convolutions
+    for _ in range(depth):
+        size = 2 * size + 2 * convolutions
+    return size

@@ -1,0 +1,44 @@
+"""Settings -> generated slides, with sparse annotations and dense truth.
+
+hooknet make-demo-slide    the three files of a slide of a dataset with a `phantom` section
+"""
+
+PHANTOMS = {
+    slide.id: (name, slide)
+    for name, dataset in PROJECT.datasets.items()
+    if dataset.phantom is not None
+    for slide in dataset.slides
+}
+
+
+def phantom_settings(wildcards):
+    return digest(PROJECT.datasets[PHANTOMS[wildcards.slide][0]].phantom)
+
+
+def phantom_dataset(wildcards):
+    return PHANTOMS[wildcards.slide][0]
+
+
+rule make_demo_slide:
+    output:
+        image="results/demo/slides/{slide}.tif",
+        annotation="results/demo/annotations/{slide}.xml",
+        truth="results/demo/truth/{slide}.tif",
+    log:
+        "results/logs/make_demo_slide/{slide}.log",
+    benchmark:
+        "results/benchmarks/make_demo_slide/{slide}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        dataset=phantom_dataset,
+        settings=phantom_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet make-demo-slide --dataset {params.dataset:q} --slide {wildcards.slide:q}"
+        " --image {output.image:q} --annotation {output.annotation:q} --truth {output.truth:q}"
+        " {params.files} > {log:q} 2>&1"

@@ -1,0 +1,212 @@
+"""Slides and annotations -> label masks, tissue masks, patch centres, splits.
+
+hooknet check-slide        slide.json
+hooknet read-annotations   {role}.geojson      (labels: the annotation, truth: the truth, where they are shapes)
+hooknet rasterise          {role}.tif, {role}.json
+hooknet detect-tissue      tissue.tif
+hooknet index-centres      centres_<size>px_<spacing>um.parquet
+hooknet make-splits        splits.tsv
+"""
+
+
+def slide_settings(wildcards):
+    """What a slide's own facts depend on besides its file."""
+    return digest(slide_of(wildcards).model_dump(mode="json", include={"slide", "spacing"}))
+
+
+def check_settings(wildcards):
+    runs = [run for run in RUNS.values() if run.dataset_name == wildcards.dataset]
+    return digest(slide_settings(wildcards), sorted({one for run in runs for one in run.settings.spacings}))
+
+
+def annotation_settings(wildcards):
+    dataset = dataset_of(wildcards)
+    keys = {"classes", "hole_groups", "hole_order", "ignore_groups", "region_groups", "region_default", "origin"}
+    return digest(slide_settings(wildcards), dataset.model_dump(mode="json", include=keys))
+
+
+def rasterise_settings(wildcards):
+    return digest(annotation_settings(wildcards), PROJECT.mask_spacing(wildcards.dataset))
+
+
+def tissue_settings(wildcards):
+    return digest(slide_settings(wildcards), dataset_of(wildcards).tissue)
+
+
+def centre_settings(wildcards):
+    return digest(dataset_of(wildcards).centres)
+
+
+def split_settings(wildcards):
+    dataset = dataset_of(wildcards)
+    rows = [one.model_dump(mode="json", include={"id", "patient", "split", "fold"}) for one in dataset.slides]
+    runs = sorted(name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset)
+    return digest(rows, dataset.splits, runs)
+
+
+def annotation_file(wildcards):
+    return layout.source_of(slide_of(wildcards), wildcards.role)
+
+
+def raster_source(wildcards):
+    """The user's own raster, or the GeoJSON that read-annotations makes of shapes."""
+    path = annotation_file(wildcards)
+    if is_raster(path):
+        return path
+    return f"results/slides/{wildcards.dataset}/{wildcards.slide}/{wildcards.role}.geojson"
+
+
+def all_counts(wildcards):
+    return [
+        layout.slide_folder(wildcards.dataset, slide.id) / f"{role}.json"
+        for slide in dataset_of(wildcards).slides
+        for role in layout.roles_of(slide)
+    ]
+
+
+rule check_slide:
+    input:
+        slide=slide_file,
+    output:
+        record="results/slides/{dataset}/{slide}/slide.json",
+    log:
+        "results/logs/check_slide/{dataset}/{slide}.log",
+    benchmark:
+        "results/benchmarks/check_slide/{dataset}/{slide}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=check_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet check-slide --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
+        " --output {output.record:q} {params.files} > {log:q} 2>&1"
+
+
+rule read_annotations:
+    input:
+        record="results/slides/{dataset}/{slide}/slide.json",
+        annotation=annotation_file,
+    output:
+        geojson="results/slides/{dataset}/{slide}/{role}.geojson",
+    log:
+        "results/logs/read_annotations/{dataset}/{slide}.{role}.log",
+    benchmark:
+        "results/benchmarks/read_annotations/{dataset}/{slide}.{role}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=annotation_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet read-annotations --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
+        " --annotation {input.annotation:q} --output {output.geojson:q} {params.files} > {log:q} 2>&1"
+
+
+rule rasterise:
+    input:
+        record="results/slides/{dataset}/{slide}/slide.json",
+        source=raster_source,
+    output:
+        mask="results/slides/{dataset}/{slide}/{role}.tif",
+        counts="results/slides/{dataset}/{slide}/{role}.json",
+    log:
+        "results/logs/rasterise/{dataset}/{slide}.{role}.log",
+    benchmark:
+        "results/benchmarks/rasterise/{dataset}/{slide}.{role}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=rasterise_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet rasterise --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
+        " --source {input.source:q} --output {output.mask:q} --counts {output.counts:q}"
+        " {params.files} > {log:q} 2>&1"
+
+
+rule detect_tissue:
+    input:
+        record="results/slides/{dataset}/{slide}/slide.json",
+        slide=slide_file,
+    output:
+        mask="results/slides/{dataset}/{slide}/tissue.tif",
+    log:
+        "results/logs/detect_tissue/{dataset}/{slide}.log",
+    benchmark:
+        "results/benchmarks/detect_tissue/{dataset}/{slide}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=tissue_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet detect-tissue --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
+        " --output {output.mask:q} {params.files} > {log:q} 2>&1"
+
+
+rule index_centres:
+    input:
+        mask="results/slides/{dataset}/{slide}/labels.tif",
+    output:
+        centres="results/slides/{dataset}/{slide}/centres_{size}px_{spacing}um.parquet",
+    log:
+        "results/logs/index_centres/{dataset}/{slide}.{size}px_{spacing}um.log",
+    benchmark:
+        "results/benchmarks/index_centres/{dataset}/{slide}.{size}px_{spacing}um.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    wildcard_constraints:
+        size=r"\d+",
+        spacing=r"[0-9.e+-]+",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=centre_settings,
+        files=FILES,
+    shell:
+        "python -m hooknet index-centres --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
+        " --labels {input.mask:q} --spacing {wildcards.spacing} --size {wildcards.size}"
+        " --output {output.centres:q} {params.files} > {log:q} 2>&1"
+
+
+checkpoint make_splits:
+    input:
+        counts=all_counts,
+    output:
+        sheet="results/slides/{dataset}/splits.tsv",
+    log:
+        "results/logs/make_splits/{dataset}.log",
+    benchmark:
+        "results/benchmarks/make_splits/{dataset}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=split_settings,
+        files=FILES,
+        folder="results/slides/{dataset}",
+    shell:
+        "python -m hooknet make-splits --dataset {wildcards.dataset:q} --slides-folder {params.folder:q}"
+        " --output {output.sheet:q} {params.files} > {log:q} 2>&1"
