@@ -1,0 +1,46 @@
+# `make demo` and `make test` set up everything they need, on a machine with Python >= 3.11 and nothing else.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: help setup demo demo-seeds test nightly check bench clean
+
+help:                      ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
+
+setup: .venv/.ok           ## The virtual environment, from constraints.txt
+
+.venv/.ok: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("hooknet needs Python 3.11 or newer, found " + sys.version.split()[0] + "; run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/report.html
+	snakemake --cores $(CORES) --resources gpu=1
+	@echo "Open results/report/demo/report.html"
+
+demo-seeds: setup          ## The demo's systems with three seeds each
+	snakemake --cores $(CORES) --resources gpu=1 --config experiments=config/examples/demo_seeds/experiments.yaml
+	@echo "Open results/report/demo/report.html"
+
+test: setup                ## Tests, the end-to-end run of a tiny configuration among them
+	python -m pytest -m "not slow"
+
+nightly: setup             ## All tests, the slow ones too
+	python -m pytest
+
+check: setup               ## Style, types, workflow: what has to be clean before a commit
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	hooknet check --no-files
+
+bench: setup               ## Speed, as ratios within one run
+	python -m benchmarks
+
+clean:                     ## Remove what can be made again, except results/ and .venv/
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -prune -not -path './.venv/*' -exec rm -rf {} +
