@@ -58,16 +58,43 @@ class Tiling:
             yield [(column, row) for column in range(-half, grid.width, self.stride)]
 
 
+@dataclass(frozen=True)
+class Canvases:
+    """Where predictions go: one band of labels, and a band per class of probabilities where they are kept."""
+
+    labels: Canvas
+    probabilities: Canvas | None = None
+
+    def paste(self, tile: Tile, shares: Tensor) -> None:
+        """Add a tile's class probabilities (K, stride, stride), where they are wanted."""
+        labels = shares.argmax(dim=0).cpu().numpy().astype(np.uint8) + 1
+        self.labels.paste(tile.column, tile.row, (labels * tile.wanted)[None])
+        if self.probabilities is not None:
+            rounded = (shares * 255).round().cpu().numpy().astype(np.uint8)
+            self.probabilities.paste(tile.column, tile.row, rounded * tile.wanted)
+
+    def flush_above(self, row: int) -> None:
+        """Write what ends above a row of pixels."""
+        for one in (self.labels, self.probabilities):
+            if one is not None:
+                one.flush_above(row)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        for one in (self.labels, self.probabilities):
+            if one is not None:
+                one.finish()
+
+
 def segment(
     network: Network,
     slide: Slide,
     wanted: Wanted,
     tiling: Tiling,
-    canvas: Canvas,
+    canvases: Canvases,
     progress: Callable[[int, int], None] = lambda done, rows: None,
-    probabilities: Canvas | None = None,
 ) -> int:
-    """Predict all wanted pixels onto the canvas and return how many there were.
+    """Predict all wanted pixels onto the canvases and return how many there were.
 
     ``network`` on its device, in eval mode.  ``progress`` is told (rows of tiles done, rows of tiles).
     Memory: one row of blocks, and a few tiles.
@@ -78,23 +105,13 @@ def segment(
     with ThreadPoolExecutor(1) as reader:
         for number, row in enumerate(rows):
             tiles = (_tile(wanted, grid, *place, tiling.stride) for place in row)
-            for tile, views in _read_ahead(
-                reader, slide, network, tiling, (one for one in tiles if one.wanted.any())
-            ):
-                shares = predict(network, views, tiling.stride)  # (K, stride, stride)
-                labels = shares.argmax(dim=0).cpu().numpy().astype(np.uint8) + 1
-                canvas.paste(tile.column, tile.row, (labels * tile.wanted)[None])
-                if probabilities is not None:
-                    bytes_ = (shares * 255).round().cpu().numpy().astype(np.uint8) * tile.wanted
-                    probabilities.paste(tile.column, tile.row, bytes_)
+            busy = (one for one in tiles if one.wanted.any())
+            for tile, views in _read_ahead(reader, slide, network, tiling, busy):
+                canvases.paste(tile, predict(network, views, tiling.stride))
                 pixels += int(tile.wanted.sum())
-            for one in (canvas, probabilities):
-                if one is not None:
-                    one.flush_above(row[0][1] + tiling.stride)
+            canvases.flush_above(row[0][1] + tiling.stride)
             progress(number + 1, len(rows))
-    for one in (canvas, probabilities):
-        if one is not None:
-            one.finish()
+    canvases.finish()
     return pixels
 
 

@@ -31,10 +31,9 @@ class Wanted:
         if left >= right or top >= bottom:
             return wanted
         place = (column + left, row + top, right - left, bottom - top)
-        if self.inside is None:
-            found = np.ones((place[3], place[2]), bool)
-        else:
-            found = self.inside.read_as(grid, *place) > 0
+        found = np.full((place[3], place[2]), self.inside is None)
+        if self.inside is not None:
+            found |= self.inside.read_as(grid, *place) > 0
         for mask in self.annotated:
             found |= covered(mask, grid, *place)
         wanted[top:bottom, left:right] = found

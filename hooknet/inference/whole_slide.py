@@ -17,7 +17,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.project import Run
 from hooknet.errors import CheckpointError, MaskError
 from hooknet.inference.canvas import Canvas, Piece
-from hooknet.inference.dense import Tiling, segment
+from hooknet.inference.dense import Canvases, Tiling, segment
 from hooknet.inference.regions import Wanted
 from hooknet.io.masks import Mask, MaskWriter, create_mask
 from hooknet.io.probabilities import create_probabilities
@@ -68,11 +68,15 @@ def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> 
         canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
         shares = None
         if files.probabilities is not None:
-            band_writer = stack.enter_context(create_probabilities(files.probabilities, grid, label_map.names))
+            band_writer = stack.enter_context(
+                create_probabilities(files.probabilities, grid, label_map.names)
+            )
             shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
         progress = stack.enter_context(_progress(slide.id))
         tiling = Tiling.of(network, options.tile)
-        pixels = segment(network, opened, Wanted(inside, tuple(masks)), tiling, canvas, progress, shares)
+        pixels = segment(
+            network, opened, Wanted(inside, tuple(masks)), tiling, Canvases(canvas, shares), progress
+        )
     _tell(slide.id, label_map.names, seen, pixels)
 
 
@@ -92,7 +96,9 @@ def _inside(run: Run, slide: SlideSettings, opened: Slide, files: MapFiles) -> L
     if over == "mask":
         return open_raster(str(slide.infer_mask), opened.size)
     if files.tissue is None:
-        raise MaskError(f"run {run.name}: infers over tissue, found no tissue mask; give --tissue (see detect-tissue)")
+        raise MaskError(
+            f"run {run.name}: infers over tissue, found no tissue mask; give --tissue (see detect-tissue)"
+        )
     return Mask.open(files.tissue)
 
 
@@ -135,4 +141,6 @@ def _tell(slide: str, names: tuple[str, ...], seen: np.ndarray, pixels: int) -> 
     shares = ", ".join(f"{name} {number / pixels:.1%}" for name, number in zip(names, seen[1:], strict=True))
     logger.info("%s: predicted %d px: %s", slide, pixels, shares)
     if np.count_nonzero(seen[1:]) == 1 and len(names) > 1:
-        logger.warning("%s: the whole map is one class; check the spacing, the stain and the training curves", slide)
+        logger.warning(
+            "%s: the whole map is one class; check the spacing, the stain and the training curves", slide
+        )

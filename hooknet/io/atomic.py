@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
@@ -24,6 +26,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what a killed process left beside ``path``; no exception handler runs on SIGKILL."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
+        pid = left.name.removesuffix(f".partial{path.suffix}").rpartition(".")[2]
+        if not pid.isdigit() or not Path("/proc", pid).exists():
+            left.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -24,7 +24,7 @@ from rasterio.windows import Window as RasterWindow
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
 from hooknet.io.atomic import atomic
-from hooknet.io.rasters import Indices, LabelRaster, Labels, open_single_band, quiet
+from hooknet.io.rasters import Indices, LabelRaster, Labels, open_single_band, quiet, read_through, writing
 
 TILE = 512
 FORMAT = "hooknet label mask 1"
@@ -125,7 +125,11 @@ def create_mask(
     The file is at ``path``, with its overviews, once the block ends well; on an exception nothing is left
     behind.  The same writes in the same order give the same bytes.
     """
-    with atomic(path) as partial, rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, SPARSE_OK_OVERVIEW="YES"):
+    with (
+        writing(path),
+        atomic(path) as partial,
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, SPARSE_OK_OVERVIEW="YES"),
+    ):
         with quiet():
             dataset = rasterio.open(partial, "w", **_profile(grid))
         with dataset:
@@ -133,6 +137,7 @@ def create_mask(
             yield MaskWriter(dataset, Path(path), len(names))
         with quiet():
             _finish(partial, grid)
+        read_through(partial)
 
 
 def _profile(grid: RasterGrid) -> dict[str, Any]:

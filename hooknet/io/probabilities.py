@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from hooknet.coordinates import RasterGrid
 from hooknet.io.atomic import atomic
-from hooknet.io.rasters import quiet
+from hooknet.io.rasters import quiet, read_through, writing
 
 TILE = 512
 
@@ -47,8 +47,10 @@ def create_probabilities(
     layout = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
     size = {"compress": "DEFLATE", "sparse_ok": True, "BIGTIFF": "IF_SAFER", "photometric": "MINISBLACK"}
     description = {"format": "hooknet probabilities 1", "spacing": grid.spacing, "classes": names}
-    with atomic(path) as partial, quiet():
-        with rasterio.open(partial, "w", **profile, **layout, **size) as dataset:
+    with writing(path), atomic(path) as partial:
+        with quiet():
+            dataset = rasterio.open(partial, "w", **profile, **layout, **size)
+        with dataset:
             per_cm = repr(1e4 / grid.spacing)
             dataset.update_tags(
                 TIFFTAG_IMAGEDESCRIPTION=json.dumps(description),
@@ -59,3 +61,4 @@ def create_probabilities(
             for band, name in enumerate(names, start=1):
                 dataset.set_band_description(band, name)
             yield ProbabilityWriter(dataset)
+        read_through(partial)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
@@ -51,9 +52,38 @@ def open_single_band(path: Path) -> Any:
     return dataset
 
 
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Say in one line where a raster could not be written (GDAL tells of a full disk in its own words)."""
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError) as error:
+        raise MaskError(
+            f"{path}: cannot be written ({_first_line(error)}); free space or correct the path, then run again"
+        ) from error
+
+
+def read_through(path: Path) -> None:
+    """Read every block of a raster and its overviews just written, and forget them.
+
+    A disk that fills up while GDAL flushes its last blocks raises nothing: the file merely ends too early.
+    Raises rasterio's error for a block that is not there.
+    """
+    with quiet():
+        with rasterio.open(path) as dataset:
+            levels = range(-1, len(dataset.overviews(1)))
+        for level in levels:
+            options = {} if level < 0 else {"OVERVIEW_LEVEL": level}
+            with rasterio.open(path, **options) as dataset:
+                rows = dataset.block_shapes[0][0]
+                for row in range(0, dataset.height, rows):
+                    dataset.read(window=RasterWindow(0, row, dataset.width, min(rows, dataset.height - row)))
+
+
 def _first_line(error: BaseException) -> str:
     """One line of what another library says."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    told = error.__cause__ or error  # rasterio says no more than "see previous exception"
+    return (str(told) or type(told).__name__).splitlines()[0]
 
 
 @dataclass(frozen=True)

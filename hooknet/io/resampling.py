@@ -23,7 +23,9 @@ def resample(
     Where a step is 1 or more every pixel is the area average of what it covers; where it is less, pixel
     centres are interpolated linearly.  What lies outside ``block`` (height, width, channels) repeats its edge.
     """
-    if all(abs(one - 1) < SAME for one in step) and all(abs(one - round(one)) < SAME for one in offset):
+    # Where the last pixel is still in place, so are all between: a step that is not quite 1 adds up.
+    drift = max(abs(one - 1) * count for one, count in zip(step, size, strict=True))
+    if drift < SAME and all(abs(one - round(one)) < SAME for one in offset):
         return _cut(block, (round(offset[0]), round(offset[1])), size)
     height, width, channels = block.shape
     rows = axis_weights(height, offset[1], step[1], size[1])

@@ -132,19 +132,26 @@ class Slide:
         """Pixels of one level over white, and where (level px) the first of them really starts.
 
         OpenSlide takes a location in whole level-0 px and divides by its own mean downsample; the pixels come
-        back interpolated at that fractional position, which is therefore the position to reckon with.
+        back interpolated at that fractional position, which is therefore the position to reckon with.  Not so
+        left of or above the slide, where it drops the fraction: what lies there is white without asking.
         """
+        left, top = max(0, -column), max(0, -row)
+        if left >= width or top >= height:
+            return np.full((height, width, 3), WHITE, np.uint8), column, row
         downsample = self._downsamples[number]
-        location = (round(column * downsample), round(row * downsample))
+        location = (round((column + left) * downsample), round((row + top) * downsample))
         try:
-            region = np.asarray(self._open().read_region(location, number, (width, height)))
+            region = np.asarray(self._open().read_region(location, number, (width - left, height - top)))
         except openslide.OpenSlideError as error:
             self._handle = None  # after one failure every later read of a handle fails
             raise SlideError(
                 f"{self.path}: level {number} cannot be read at ({location[0]}, {location[1]}) ({error}); "
                 "the file is damaged: copy or scan it again"
             ) from None
-        return _over_white(region), location[0] / downsample, location[1] / downsample
+        block = _over_white(region)
+        if left or top:
+            block = np.pad(block, ((top, 0), (left, 0), (0, 0)), constant_values=WHITE)
+        return block, location[0] / downsample - left, location[1] / downsample - top
 
     def _level_for(self, step_x: float, step_y: float) -> int:
         """The coarsest level that is not coarser than ``step`` level-0 px per pixel."""
@@ -165,7 +172,8 @@ class Slide:
         spacing = self.file_spacing
         if spacing is None:
             raise SlideError(
-                f"{self.path}: the file does not say its spacing; set the slide's `spacing` in µm/px in the datasets file"
+                f"{self.path}: the file does not say its spacing; "
+                "set the slide's `spacing` in µm/px in the datasets file"
             )
         low, high = PLAUSIBLE_SPACING
         if not (low <= spacing.x <= high and low <= spacing.y <= high):

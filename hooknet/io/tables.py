@@ -85,9 +85,13 @@ def read_splits(path: str | Path) -> dict[str, str]:
     """Slide id -> split or fold, from the sheet of made splits."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-        pairs = [line.split("\t") for line in lines[1:]]
-        return {slide: side for slide, side in pairs}
+        return dict(_pair(line) for line in lines[1:])
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path}: not a sheet of splits ({error}); make it again with make-splits"
         ) from None
+
+
+def _pair(line: str) -> tuple[str, str]:
+    slide, side = line.split("\t")
+    return slide, side
