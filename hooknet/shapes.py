@@ -163,6 +163,7 @@ class NetworkSettings:
 
     ``spacings`` in µm/px, finest (target) first.  ``hooks``: None for the chain of the paper.
     ``loss_weights``: one per branch, None for the target alone.
+    ``batch_norm_momentum``: share of the running statistics that a step keeps, as Keras counts (torch: 1 - it).
     """
 
     spacings: tuple[float, ...]
@@ -171,6 +172,7 @@ class NetworkSettings:
     depth: int = 4
     convolutions: int = 2
     batch_norm: bool = True
+    batch_norm_momentum: float = 0.99
     activation: Activation = "relu"
     merge: Merge = "concat"
     hooks: tuple[Hook, ...] | None = None

@@ -15,9 +15,8 @@ from torch.nn import functional
 
 from hooknet.errors import ShapeError
 
-# What Keras uses where nothing else is said; torch counts momentum from the other end (1 - 0.99).
+# What Keras uses where nothing else is said.
 EPSILON: Final = 1e-3
-MOMENTUM: Final = 0.01
 
 # Standard deviation of a unit normal cut off at two: drawing from it must be rescaled to keep the variance.
 _TRUNCATED_DEVIATION: Final = 0.87962566103423978
@@ -44,7 +43,7 @@ class Convolutions(nn.ModuleDict):
         for i in range(convolutions):
             self[f"conv{i}"] = _he_normal(nn.Conv2d(outgoing if i else incoming, outgoing, 3))
             if batch_norm:
-                self[f"bn{i}"] = nn.BatchNorm2d(outgoing, eps=EPSILON, momentum=MOMENTUM)
+                self[f"bn{i}"] = nn.BatchNorm2d(outgoing, eps=EPSILON)
 
     def convolve(self, x: Tensor) -> Tensor:
         """(B, incoming, s, s) -> (B, outgoing, s - 2 convolutions, same)."""

@@ -20,22 +20,23 @@ def describe(model: str, settings: NetworkSettings, largest_tile: int) -> str:
         f"decoder {shape.decoder_sizes()[::-1]} px",
     ]
     for branch, spacing in enumerate(settings.spacings):
-        weight = settings.all_loss_weights[branch]
-        lines.append(
-            f"{branch_name(branch)}: {spacing:g} µm/px, sees {shape.fields_of_view[branch]:g} µm, loss weight {weight:g}"
-        )
+        view, weight = shape.fields_of_view[branch], settings.all_loss_weights[branch]
+        lines.append(f"{branch_name(branch)}: {spacing:g} µm/px, sees {view:g} µm, loss weight {weight:g}")
     for hook in settings.all_hooks:
+        pixel = settings.spacings[hook.target] * 2**hook.target_depth
         lines.append(
             f"hook: {branch_name(hook.source)} decoder depth {hook.source_depth} -> {branch_name(hook.target)} "
-            f"depth {hook.target_depth}, both at {settings.spacings[hook.target] * 2**hook.target_depth:g} µm per "
-            f"feature px, {shape.hook_margin(hook)} px cropped from each side"
+            f"depth {hook.target_depth}, both at {pixel:g} µm per feature px, "
+            f"{shape.hook_margin(hook)} px cropped from each side"
         )
     tile, stride = inference_tile(
         settings.patch_size, settings.spacings, settings.depth, settings.convolutions, largest_tile
     )
+    unit = stride_unit(settings.spacings, settings.depth)
+    in_training, in_tile = (multiply_accumulates_per_pixel(shape, size) / 1000 for size in (None, tile))
     lines += [
-        f"work: {multiply_accumulates_per_pixel(shape) / 1000:,.0f} kMAC per output px in training",
-        f"inference: tiles of {tile} px every {stride} px (a multiple of {stride_unit(settings.spacings, settings.depth)}"
-        f", so that no seam shows), {multiply_accumulates_per_pixel(shape, tile) / 1000:,.0f} kMAC per px of a tile's output",
+        f"work: {in_training:,.0f} kMAC per output px in training",
+        f"inference: tiles of {tile} px every {stride} px (a multiple of {unit}, so that no seam shows), "
+        f"{in_tile:,.0f} kMAC per px of a tile's output",
     ]
     return "\n".join(lines)

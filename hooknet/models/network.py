@@ -89,6 +89,9 @@ class Network(nn.ModuleDict):
         # The official code makes its layers coarsest branch first; so do we, for equal order of parameters.
         for branch in reversed(range(len(settings.spacings))):
             self[branch_name(branch)] = Branch(self.shape, branch)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1 - settings.batch_norm_momentum  # torch counts from the other end
 
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
         """Concentric patches (B, 3, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch.

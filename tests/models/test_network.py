@@ -276,3 +276,11 @@ def test_a_larger_tile_holds_the_patch_in_its_middle():
     with torch.no_grad():
         whole, middle = network([tile])[0], network([centre_crop(tile, 60)])[0]
     assert (centre_crop(whole, 14) - middle).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [({}, 0.01), ({"batch_norm_momentum": 0.9}, 0.1)])
+def test_running_statistics_keep_what_keras_keeps_unless_told_otherwise(chosen, expected):
+    of = NetworkSettings(spacings=(0.5, 1.0), classes=2, filters=1, depth=2, patch_size=76, **chosen)
+    norms = [one for one in Network(of).modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert norms
+    assert [one.momentum for one in norms] == pytest.approx([expected] * len(norms))
