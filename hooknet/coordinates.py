@@ -84,7 +84,7 @@ def nearest_index(start: float, count: int, ratio: float) -> NDArray[np.int64]:
     ``start`` is the left corner of the first pixel, in pixels.  A centre that falls exactly on a corner of
     source pixels belongs to the one on its right (below).
     """
-    centres: NDArray[np.float64] = (start + np.arange(count) + 0.5) * ratio
+    centres = (start + np.arange(count, dtype=np.float64) + 0.5) * ratio
     return np.floor(centres + EPSILON).astype(np.int64)
 
 

@@ -63,7 +63,11 @@ class LabelMap:
 
     def knows(self, group: str) -> bool:
         """Whether the group has any meaning here: a class, a hole, ignored, or a region of interest."""
-        return group in self._by_group or group in (*self.hole_groups, *self.ignore_groups, *self.region_groups)
+        return group in self._by_group or group in (
+            *self.hole_groups,
+            *self.ignore_groups,
+            *self.region_groups,
+        )
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -28,7 +28,9 @@ def run(
         raise ConfigError(missing[0] + more)
     for name, dataset in everything.datasets.items():
         patients = {one.patient_id for one in dataset.slides}
-        print(f"dataset {name}: {len(dataset.slides)} slides of {len(patients)} patients, {', '.join(dataset.classes)}")
+        print(
+            f"dataset {name}: {len(dataset.slides)} slides of {len(patients)} patients, {', '.join(dataset.classes)}"
+        )
     for run_name, one in everything.runs.items():
         spacings = ", ".join(f"{spacing:g}" for spacing in one.settings.spacings)
         print(f"run {run_name}: {one.settings.model}({spacings} µm/px) on {one.dataset_name}")

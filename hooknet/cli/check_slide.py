@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, SlideId, project
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    DatasetName,
+    Datasets,
+    Experiments,
+    SlideId,
+    project,
+)
 
 
 def run(
@@ -28,7 +36,10 @@ def run(
     everything = project(datasets, experiments)
     settings = everything.dataset(dataset).slide(slide)
     spacings = {
-        spacing for one in everything.experiments.values() if one.dataset == dataset for spacing in one.spacings
+        spacing
+        for one in everything.experiments.values()
+        if one.dataset == dataset
+        for spacing in one.spacings
     }
     with Slide(str(settings.slide), settings.spacing_override) as opened:
         write_json(output, describe_slide(opened, sorted(spacings)))

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, SlideId, project
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    DatasetName,
+    Datasets,
+    Experiments,
+    SlideId,
+    project,
+)
 
 
 def run(

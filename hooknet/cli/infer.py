@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, Datasets, Experiments, RunName, SlideId, project
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    Datasets,
+    Experiments,
+    RunName,
+    SlideId,
+    project,
+)
 
 
 def run(
@@ -18,9 +26,15 @@ def run(
     slide: SlideId,
     checkpoint: Annotated[Path, typer.Option(help="Weights that train wrote.")],
     output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
-    tissue: Annotated[Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")] = None,
-    labels: Annotated[list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")] = None,
-    probabilities: Annotated[Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")] = None,
+    tissue: Annotated[
+        Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")
+    ] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
+    ] = None,
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
@@ -28,4 +42,9 @@ def run(
     from hooknet.inference.whole_slide import MapFiles, infer
 
     chosen = project(datasets, experiments).run(run)
-    infer(chosen, chosen.dataset.slide(slide), checkpoint, MapFiles(output, probabilities, tissue, tuple(labels or ())))
+    infer(
+        chosen,
+        chosen.dataset.slide(slide),
+        checkpoint,
+        MapFiles(output, probabilities, tissue, tuple(labels or ())),
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -28,6 +30,8 @@ COMMANDS = (
     "check",
     "describe",
 )
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="hooknet",
@@ -64,15 +68,36 @@ def main() -> None:
     try:
         app()
     except HookNetError as error:
-        print(f"hooknet: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
+        _stop(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`hooknet check | head`); keep Python from flushing into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except Exception as error:
         # A full disk, a read-only folder: not ours to mend either.  Outputs were written beside their place.
-        if error.errno is None:
+        trouble = _disk_trouble(error)
+        if trouble is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"hooknet: {place}{os.strerror(error.errno)}; free space or correct the path, then run again", file=sys.stderr)
-        raise SystemExit(2) from None
+        place = f"{trouble.filename}: " if trouble.filename else ""
+        remedy = "free space" if trouble.errno in NO_SPACE else "correct the path or its permissions"
+        _stop(f"{place}{os.strerror(trouble.errno or 0)}; {remedy}, then run again")
+
+
+def _disk_trouble(error: BaseException) -> OSError | None:
+    """The system's own error; a full disk also where a library put an error of its own over it."""
+    if isinstance(error, OSError):
+        return error if error.errno is not None else None
+    below = error.__context__
+    while below is not None:
+        if isinstance(below, OSError) and below.errno in NO_SPACE:
+            return below
+        below = below.__context__
+    return None
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"hooknet: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

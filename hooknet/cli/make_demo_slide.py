@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, SlideId, project
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    DatasetName,
+    Datasets,
+    Experiments,
+    SlideId,
+    project,
+)
 
 
 def run(
@@ -28,5 +36,7 @@ def run(
 
     options = project(datasets, experiments).dataset(dataset).phantom
     if options is None:
-        raise ConfigError(f"{datasets}: datasets.{dataset} has no `phantom`: its slides are brought, not drawn")
+        raise ConfigError(
+            f"{datasets}: datasets.{dataset} has no `phantom`: its slides are brought, not drawn"
+        )
     make_slide(slide, PhantomSettings(**options.model_dump()), image, annotation, truth)

@@ -14,14 +14,20 @@ DATASETS_FILE = Path("config/datasets.yaml")
 EXPERIMENTS_FILE = Path("config/experiments.yaml")
 
 Datasets = Annotated[Path, typer.Option("--datasets", help="YAML file of the datasets.", show_default=True)]
-Experiments = Annotated[Path, typer.Option("--experiments", help="YAML file of the experiments.", show_default=True)]
+Experiments = Annotated[
+    Path, typer.Option("--experiments", help="YAML file of the experiments.", show_default=True)
+]
 DatasetName = Annotated[str, typer.Option("--dataset", help="Name of a dataset in that file.")]
 SlideId = Annotated[str, typer.Option("--slide", help="Id of one of the dataset's slides.")]
 RunName = Annotated[
-    str, typer.Option("--run", help="Name of a run: the experiment, with -seedS and -foldF where there are several.")
+    str,
+    typer.Option(
+        "--run", help="Name of a run: the experiment, with -seedS and -foldF where there are several."
+    ),
 ]
 SlidesFolder = Annotated[
-    Path, typer.Option("--slides-folder", help="Folder with one folder of results per slide.", show_default=True)
+    Path,
+    typer.Option("--slides-folder", help="Folder with one folder of results per slide.", show_default=True),
 ]
 
 

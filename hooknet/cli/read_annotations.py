@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, DatasetName, Datasets, Experiments, SlideId, project
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    DatasetName,
+    Datasets,
+    Experiments,
+    SlideId,
+    project,
+)
 
 
 def run(
@@ -32,7 +40,9 @@ def run(
     one = settings.slide(slide)
     with Slide(str(one.slide), one.spacing_override) as opened:
         offset = opened.bounds_offset if settings.origin == "bounds" else (0.0, 0.0)
-        cleaned = clean(read_annotations(annotation), settings.label_map, opened.size, offset, str(annotation))
+        cleaned = clean(
+            read_annotations(annotation), settings.label_map, opened.size, offset, str(annotation)
+        )
     if not cleaned.painted:
         raise AnnotationError(
             f"{annotation}: found no region of any class, wanted one at least; "

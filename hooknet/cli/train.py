@@ -33,12 +33,16 @@ def run(
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write checkpoints and curves."""
+    from hooknet.io.locks import exclusive
     from hooknet.io.tables import read_splits
     from hooknet.training.loop import TrainFiles, slide_files, train
 
     chosen = project(datasets, experiments).run(run)
     assigned = read_splits(splits)
     training, validation = (
-        slide_files(chosen, chosen.slides(split, assigned), slides_folder) for split in ("training", "validation")
+        slide_files(chosen, chosen.slides(split, assigned), slides_folder)
+        for split in ("training", "validation")
     )
-    train(chosen, training, validation, TrainFiles(best, last, metrics, state))
+    # Two trainings of one run would mix their states.
+    with exclusive(state.with_name(f".{state.name}.lock")):
+        train(chosen, training, validation, TrainFiles(best, last, metrics, state))

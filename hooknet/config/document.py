@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hooknet.errors import ConfigError
+
+SAFE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+COLOUR: Final = r"^#[0-9a-fA-F]{6}$"
+#: What a pattern asks for, in words.
+PATTERNS: Final = {
+    SAFE_NAME: "letters, digits, '_', '.' or '-', the first a letter or a digit",
+    COLOUR: "a colour like '#c1121f' (in quotes)",
+}
+
+#: How many possible names a message lists.
+MOST_NAMES: Final = 20
+MAPPING: Final = "a mapping of keys to settings"
+#: What pydantic's kinds of error ask for.
+WANTED: Final = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), MAPPING),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    "string_type": "text (in quotes where it looks like a number)",
+    "no_yes": "a value that is not true or false (yes, no, on, off)",
+}
+
+Location = tuple[int | str, ...]
+Locate = Callable[[Location], str]
 
 
 class Settings(BaseModel):
@@ -18,20 +45,35 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_one(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads yes, on and true as truth, and Python takes that for the number 1."""
+        found = value if isinstance(value, (list, tuple)) else (value,)
+        field = cls.model_fields[str(info.field_name)]
+        if field.annotation is not bool and any(isinstance(one, bool) for one in found):
+            raise PydanticCustomError("no_yes", "true or false")
+        return value
+
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice (plain YAML silently keeps the last)."""
+    """Safe YAML that refuses a key given twice (plain YAML silently keeps the last) and keys that are no text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        self.flatten_mapping(node)
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
-            if isinstance(key, Hashable) and key in seen:
-                line = key_node.start_mark.line + 1
+            key = (
+                key_node.value
+                if key_node.tag.endswith(":merge")
+                else self.construct_object(key_node, deep=True)
+            )
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise ConfigError(f"line {line}: found key {key!r}, wanted text: put it in quotes")
+            if key in seen:
                 raise ConfigError(f"line {line}: key {key!r} stands twice; keep one of the two")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
@@ -50,53 +92,97 @@ def read_document(path: Path) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML ({_one_line(str(error))})") from None
+        raise ConfigError(f"{path}: {_yaml_trouble(error)}") from None
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: found {type(document).__name__}, wanted a mapping of keys to settings")
+        raise ConfigError(f"{path}: found {_short(document)}, wanted {MAPPING}")
     return document
 
 
-def build(model: type[SettingsT], section: Any, path: Path, key: str) -> SettingsT:
-    """The section as ``model``, or a ConfigError about the first thing wrong with it."""
+def _yaml_trouble(error: Exception) -> str:
+    """Line and problem without the excerpt of the file that PyYAML adds."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"not YAML: {_one_line(str(error))}"
+    problem = error.problem or ""
+    if "'\\t'" in problem:
+        problem = "found a tab, wanted spaces to indent"
+    return f"line {error.problem_mark.line + 1}: not YAML: {_one_line(problem)}"
+
+
+def build(
+    model: type[SettingsT], section: Any, path: Path, key: str, locate: Locate | None = None
+) -> SettingsT:
+    """The section as ``model``, or a ConfigError about the first thing wrong with it.
+
+    ``locate``: where a user finds what stands at a location of the section, if not at ``path: key.location``.
+    """
     try:
         return model.model_validate(section)
     except ValidationError as error:
-        raise ConfigError(explain(error, model, path, key)) from None
+        raise ConfigError(explain(error, model, locate or partial(place, path, key))) from None
 
 
-def explain(error: ValidationError, model: type[BaseModel], path: Path, key: str) -> str:
+def place(path: Path | str, key: str, location: Location) -> str:
+    """``file: key.of.the.location``, or the file alone where there is no key."""
+    parts = [str(part) for part in location if part != "[key]"]
+    dotted = ".".join([key, *parts] if key else parts)
+    return f"{path}: {dotted}" if dotted else str(path)
+
+
+def explain(error: ValidationError, model: type[BaseModel], locate: Locate) -> str:
     """One line about the first complaint of pydantic: file, key, what was found, what is possible."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join([key, *(str(part) for part in first["loc"])]).strip(".")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    every = error.errors(include_url=False)
+    # A list of one wrong item is also called too short.
+    errors = [one for one in every if one["type"] != "too_short" or not one["input"]] or every
+    # A misspelt key goes before the complaint that the right one is missing.
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
+    # What stands once in `defaults` is wrong in every experiment.
+    others = len({(locate(one["loc"]), one["msg"]) for one in errors}) - 1
+    more = f" (and {others} more)" if others else ""
+    where = locate(first["loc"])
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{path}: {place}: unknown key; {hint}possible: {', '.join(known)}{more}"
+        return f"{where}: unknown key; {nearest(str(first['loc'][-1]), known)}{more}"
     if first["type"] == "missing":
-        return f"{path}: {place}: is missing and has no default{more}"
-    message = _one_line(first["msg"].removeprefix("Value error, "))
-    found = "" if first["type"] == "value_error" else f"found {_short(first['input'])}: "
-    return f"{path}: {place}: {found}{message}{more}"
+        return f"{where}: is missing and has no default{more}"
+    if first["type"] == "value_error":
+        return f"{where}: {_one_line(first['msg'].removeprefix('Value error, '))}{more}"
+    return f"{where}: found {_short(first['input'])}, {_wanted(first)}{more}"
+
+
+def _wanted(error: ErrorDetails) -> str:
+    """What is possible, in the words of people who write YAML."""
+    kind = error["type"]
+    if kind == "string_pattern_mismatch":
+        return f"wanted {PATTERNS[error['ctx']['pattern']]}"
+    if kind == "too_short":
+        return f"wanted {error['ctx']['min_length']} or more"
+    if kind in WANTED:
+        return f"wanted {WANTED[kind]}"
+    text = _one_line(error["msg"])
+    for start in ("Input should be ", "String should have ", "Tuple should have "):
+        text = f"wanted {text.removeprefix(start)}" if text.startswith(start) else text
+    return text
 
 
 def nearest(name: str, possible: list[str]) -> str:
-    """``; did you mean 'x'?`` when something is near, then what is possible."""
+    """``did you mean 'x'?`` when something is near, then what is possible."""
     near = difflib.get_close_matches(name, possible, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}possible: {', '.join(possible) or 'none'}"
+    more = f", ... ({len(possible) - MOST_NAMES} more)" if len(possible) > MOST_NAMES else ""
+    return f"{hint}possible: {', '.join(possible[:MOST_NAMES]) or 'none'}{more}"
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(model: type[BaseModel], location: Location) -> list[str]:
     """The keys of the section of ``model`` that ``location`` leads to."""
+    in_container = False
     for part in location:
+        if in_container:  # the key of a mapping or the index of a list: the model is known already
+            in_container = False
+            continue
         field = model.model_fields.get(str(part))
-        if field is None:
-            continue  # a key of a mapping or an index of a list
-        inner = _inner_model(field.annotation)
-        if inner is not None:
-            model = inner
+        inner = None if field is None else _inner_model(field.annotation)
+        if field is not None and inner is not None:
+            model, in_container = inner, get_origin(field.annotation) in (dict, tuple)
     return list(model.model_fields)
 
 
@@ -111,7 +197,7 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _short(value: Any, limit: int = 60) -> str:
-    text = _one_line(repr(value))
+    text = "nothing" if value is None else _one_line(repr(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hooknet.config.datasets import Name, PositiveFloat
 from hooknet.config.document import Settings
+from hooknet.config.types import Name, PositiveFloat, Seed
 from hooknet.shapes import Hook, NetworkSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -31,6 +31,7 @@ class NetworkOptions(Settings):
     depth: Annotated[int, Field(ge=1, le=8)] = 4
     convolutions: Annotated[int, Field(ge=1, le=8)] = 2
     batch_norm: bool = True
+    batch_norm_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     activation: Literal["relu", "leaky_relu"] = "relu"
     merge: Literal["concat", "add", "subtract", "multiply"] = "concat"
     hooks: tuple[HookSettings, ...] | None = None
@@ -70,7 +71,6 @@ class InferOptions(Settings):
 
     over: Literal["tissue", "everything", "mask"] = "tissue"
     tile: Count = 1244
-    batch: Count = 1
     probabilities: bool = False
 
 
@@ -82,8 +82,9 @@ class ExperimentSettings(Settings):
     spacings: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     patch_size: Count = 284
     loss_weights: tuple[NotNegative, ...] | None = None
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1,)
-    folds: tuple[int, ...] | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
+    folds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    checkpoint: str | None = None
     network: NetworkOptions = NetworkOptions()
     train: TrainOptions = TrainOptions()
     augment: AugmentOptions = AugmentOptions()
@@ -126,6 +127,7 @@ class ExperimentSettings(Settings):
             depth=options.depth,
             convolutions=options.convolutions,
             batch_norm=options.batch_norm,
+            batch_norm_momentum=options.batch_norm_momentum,
             activation=options.activation,
             merge=options.merge,
             hooks=hooks,
@@ -137,7 +139,7 @@ class ExperimentSettings(Settings):
 class ExperimentsFile(Settings):
     """The whole file; ``defaults`` are settings that every experiment starts from."""
 
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = Field(default_factory=dict)
     experiments: dict[Name, ExperimentSettings]
 
     @model_validator(mode="before")

@@ -1,5 +1,6 @@
 """Where results are, relative to the working directory: the one place that knows.
 
+results/demo/                        files of generated slides
 results/slides/<dataset>/<slide>/    what is true of a slide, whatever looks at it
 results/slides/<dataset>/splits.tsv  who trains, validates, tests
 results/runs/<run>/                  weights, curves, maps, counts of one training
@@ -18,6 +19,16 @@ RESULTS = Path("results")
 ROLES = ("labels", "truth")
 
 
+def phantom_files(slide: str) -> dict[str, Path]:
+    """Where the workflow draws the files of a slide of a generated cohort."""
+    folder = RESULTS / "demo"
+    return {
+        "slide": folder / "slides" / f"{slide}.tif",
+        "annotation": folder / "annotations" / f"{slide}.xml",
+        "truth": folder / "truth" / f"{slide}.tif",
+    }
+
+
 def slide_folder(dataset: str, slide: str) -> Path:
     """The folder of one slide."""
     return RESULTS / "slides" / dataset / slide
@@ -30,7 +41,9 @@ def splits_sheet(dataset: str) -> Path:
 
 def centres_name(spec: PatchSpec) -> str:
     """The file name of an index: its counts depend on the output's size and spacing."""
-    return f"centres_{spec.output_size}px_{spec.target_spacing:g}um.parquet"
+    # Every digit: index-centres takes the spacing from here.
+    spacing = repr(float(spec.target_spacing)).removesuffix(".0")
+    return f"centres_{spec.output_size}px_{spacing}um.parquet"
 
 
 def run_folder(run: str) -> Path:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hooknet.config import layout
 from hooknet.config.datasets import SPLITS, DatasetSettings, SlideSettings
-from hooknet.config.document import Settings, build, nearest, read_document
-from hooknet.config.experiments import ExperimentsFile, ExperimentSettings
+from hooknet.config.document import (
+    PATTERNS,
+    SAFE_NAME,
+    Location,
+    Settings,
+    build,
+    nearest,
+    place,
+    read_document,
+)
+from hooknet.config.experiments import ExperimentSettings, ExperimentsFile
+from hooknet.config.sheets import read_sheet
 from hooknet.errors import ConfigError, ShapeError
 from hooknet.shapes import NetworkSettings
+
+CORRECT = "correct the path (paths start at the working directory)"
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,19 @@ class Run:
     def dataset_name(self) -> str:
         """The dataset's key in the YAML file."""
         return self.settings.dataset
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint that predicts: what training makes, or the one the experiment names."""
+        named = self.settings.checkpoint
+        return layout.run_folder(self.name) / "best.ckpt" if named is None else Path(named)
+
+    def training_settings(self) -> dict[str, Any]:
+        """All that weights depend on: not how a map will be inferred, nor how many workers read patches."""
+        classes = [(one.name, one.value) for one in self.dataset.label_map.classes]
+        left_out: Any = {"infer": True, "seeds": True, "folds": True, "checkpoint": True, "train": {"workers"}}
+        settings = self.settings.model_dump(mode="json", exclude=left_out)
+        return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
 
     @property
     def network(self) -> NetworkSettings:
@@ -85,7 +111,8 @@ class Project:
             for seed in settings.seeds:
                 for fold in folds:
                     run = Run(name, settings, dataset, seed, fold)
-                    if run.name in found:
+                    # Two names that differ in case only are one folder on some disks.
+                    if run.name.lower() in map(str.lower, found):
                         raise ConfigError(
                             f"{self.experiments_file}: two runs are called {run.name!r}; rename one"
                         )
@@ -111,7 +138,8 @@ class Project:
         targets = [one.spacings[0] for one in self.experiments.values() if one.dataset == dataset]
         if not targets:
             raise ConfigError(
-                f"{self.experiments_file}: no experiment uses dataset {dataset!r}, so its masks have no spacing; add one"
+                f"{self.experiments_file}: no experiment uses dataset {dataset!r}, so its masks have no spacing; "
+                "add one"
             )
         return min(targets)
 
@@ -120,14 +148,14 @@ def load_project(datasets_file: str | Path, experiments_file: str | Path) -> Pro
     """Both files, each key checked and each pair of spacings hooked; nothing else is opened but slide sheets."""
     datasets_path, experiments_path = Path(datasets_file), Path(experiments_file)
     datasets = _load_datasets(datasets_path)
-    document = read_document(experiments_path)
-    experiments = build(ExperimentsFile, document, experiments_path, "").experiments
+    _check_phantoms(datasets_path, datasets)
+    experiments = _load_experiments(experiments_path)
     for name, settings in experiments.items():
         where = f"{experiments_path}: experiments.{name}"
         _check_experiment(where, settings, datasets)
     project = Project(datasets, experiments, datasets_path, experiments_path)
     if not project.runs:
-        raise ConfigError(f"{experiments_path}: no experiments; add one")
+        raise ConfigError(f"{experiments_path}: experiments: found none, wanted one at least")
     return project
 
 
@@ -143,13 +171,19 @@ def missing_files(project: Project) -> list[str]:
                 if path is not None and not Path(path).is_file():
                     lines.append(
                         f"{project.datasets_file}: datasets.{name}: slide {slide.id!r}: {key}: "
-                        f"found no file {path!r}; correct the path (paths start at the working directory)"
+                        f"found no file {path!r}; {CORRECT}"
                     )
+    made = {layout.run_folder(run) / name for run in project.runs for name in ("best.ckpt", "last.ckpt")}
     for name, experiment in project.experiments.items():
         start = experiment.train.init_from
-        if start is not None and not Path(start).is_file():
+        if start is not None and Path(start) not in made and not Path(start).is_file():
             lines.append(
-                f"{project.experiments_file}: experiments.{name}.train.init_from: found no file {start!r}"
+                f"{project.experiments_file}: experiments.{name}.train.init_from: found no file {start!r}; {CORRECT}"
+            )
+        weights = experiment.checkpoint
+        if weights is not None and Path(weights) not in made and not Path(weights).is_file():
+            lines.append(
+                f"{project.experiments_file}: experiments.{name}.checkpoint: found no file {weights!r}; {CORRECT}"
             )
     return lines
 
@@ -162,43 +196,76 @@ def digest(*sections: Settings | dict[str, Any] | list[Any] | tuple[Any, ...] | 
 
 def _load_datasets(path: Path) -> dict[str, DatasetSettings]:
     document = read_document(path)
-    unknown = [key for key in document if key != "datasets"]
+    for key in document:
+        if key != "datasets":
+            raise ConfigError(f"{path}: {key}: unknown key; {nearest(str(key), ['datasets'])}")
     sections = document.get("datasets")
-    if unknown or not isinstance(sections, dict) or not sections:
-        raise ConfigError(
-            f"{path}: found {', '.join(map(str, document)) or 'nothing'}, wanted one key: datasets"
-        )
-    found = {}
-    for name, section in sections.items():
-        if isinstance(section, dict) and isinstance(section.get("slides"), str):
-            section = {**section, "slides": read_sheet(path, f"datasets.{name}.slides", section["slides"])}
-        found[str(name)] = build(DatasetSettings, section, path, f"datasets.{name}")
-    return found
+    if not isinstance(sections, dict) or not sections:
+        found = "nothing" if sections is None else repr(sections)
+        raise ConfigError(f"{path}: datasets: found {found}, wanted a mapping of names to datasets")
+    return {str(name): _load_dataset(path, str(name), section) for name, section in sections.items()}
 
 
-def read_sheet(yaml_path: Path, key: str, sheet: str) -> list[dict[str, str]]:
-    """The rows of a CSV or TSV sheet of slides; its columns are the keys of a slide."""
-    path = Path(sheet)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-            reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(
-            f"{yaml_path}: {key}: sheet {sheet!r} cannot be read ({error}); name a CSV or TSV file"
-        ) from None
-    columns = list(reader.fieldnames or [])
-    known = list(SlideSettings.model_fields)
-    for column in columns:
-        if column not in known:
-            raise ConfigError(f"{sheet}: unknown column {column!r}; {nearest(str(column), known)}")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ConfigError(
-                f"{sheet}: line {number} has not {len(columns)} cells; wanted one for each column"
-            )
-    return rows
+def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
+    key = f"datasets.{name}"
+    if re.fullmatch(SAFE_NAME, name) is None:
+        raise ConfigError(f"{path}: {key}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
+    sheet = None
+    if isinstance(section, dict) and isinstance(section.get("slides"), str):
+        source = Path(section["slides"])
+        sheet = read_sheet(source, f"{path}: {key}.slides")
+        section = {**section, "slides": list(sheet.rows)}
+
+    def locate(location: Location) -> str:
+        if sheet is None or len(location) < 2 or location[0] != "slides":
+            return place(path, key, location)
+        return place(f"{source}: line {sheet.lines[int(location[1])]}", "", location[2:])
+
+    return build(DatasetSettings, section, path, key, locate)
+
+
+def _load_experiments(path: Path) -> dict[str, ExperimentSettings]:
+    document = read_document(path)
+
+    def locate(location: Location) -> str:
+        """Where it was written: in the experiment, or in the defaults that it starts from."""
+        if len(location) > 2 and location[0] == "experiments":
+            own = document["experiments"][location[1]]
+            if not _holds(own, location[2:]) and _holds(document.get("defaults"), location[2:]):
+                return place(path, "defaults", location[2:])
+        return place(path, "", location)
+
+    return build(ExperimentsFile, document, path, "", locate).experiments
+
+
+def _holds(section: Any, location: Location) -> bool:
+    """Whether a mapping has something at a location; lists are not looked into."""
+    for part in location:
+        if isinstance(section, list):
+            return True
+        if not isinstance(section, dict) or part not in section:
+            return False
+        section = section[part]
+    return True
+
+
+def _check_phantoms(path: Path, datasets: dict[str, DatasetSettings]) -> None:
+    """The workflow draws phantoms to fixed places, so their ids differ and their files are those."""
+    seen: dict[str, str] = {}
+    for name, dataset in datasets.items():
+        for slide in dataset.slides if dataset.phantom is not None else ():
+            if seen.setdefault(slide.id, name) != name:
+                raise ConfigError(
+                    f"{path}: datasets.{name}: phantom slide {slide.id!r} stands in dataset {seen[slide.id]!r} too; "
+                    "rename one"
+                )
+            for key, wanted in layout.phantom_files(slide.id).items():
+                found = getattr(slide, key)
+                if found is not None and Path(found) != wanted:
+                    raise ConfigError(
+                        f"{path}: datasets.{name}: slide {slide.id!r}: {key}: found {found!r}, but a phantom's is "
+                        f"drawn to {str(wanted)!r}; name that"
+                    )
 
 
 def _check_experiment(where: str, settings: ExperimentSettings, datasets: dict[str, DatasetSettings]) -> None:
@@ -212,17 +279,22 @@ def _check_experiment(where: str, settings: ExperimentSettings, datasets: dict[s
     except ShapeError as error:
         raise ConfigError(f"{where}: {error}") from None
     folds = dataset.folds
+    if settings.folds is not None and folds is None:
+        raise ConfigError(
+            f"{where}.folds: found {list(settings.folds)}, but dataset {settings.dataset!r} has no folds; "
+            "leave the key out"
+        )
     if settings.folds is not None and (folds is None or not set(settings.folds) <= set(folds)):
         raise ConfigError(f"{where}.folds: found {list(settings.folds)}, possible: {list(folds or ())}")
     if folds is None and dataset.splits is None:
-        for split in SPLITS:
+        for split in SPLITS if settings.checkpoint is None else ("test",):
             if not any(one.split == split for one in dataset.slides):
                 raise ConfigError(
                     f"{where}: dataset {settings.dataset!r} has no slide in split {split!r}; give it one"
                 )
     if settings.infer.over == "mask":
         for one in dataset.slides:
-            if one.infer_mask is None:
+            if one.infer_mask is None and one.split in (None, "test"):
                 raise ConfigError(
                     f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
                 )

@@ -41,7 +41,10 @@ class PatchDataset(Dataset[Item]):
         numbers: AugmentNumbers | None,
         seed: int,
     ) -> None:
-        """``numbers`` says how many random numbers augmentation takes; None draws none (validation)."""
+        """``numbers`` says how many random numbers augmentation takes; None draws none (validation).
+
+        SlideError for a slide too coarse for the target, MaskError for a label mask of another slide or spacing.
+        """
         self._rows = index.table[["x", "y", "slide"]].to_numpy(np.float64)
         self._spec = spec
         self._label_spec = label_spec
@@ -50,7 +53,7 @@ class PatchDataset(Dataset[Item]):
         self.slides = tuple(Slide(one.slide, one.spacing) for one in index.slides)
         self.masks = tuple(Mask.open(one.labels) for one in index.slides)
         for slide, mask in zip(self.slides, self.masks, strict=True):
-            slide.grid(spec.target_spacing)
+            mask.check_same_slide(slide.grid(spec.target_spacing))
             slide.close()
             mask.close()
 

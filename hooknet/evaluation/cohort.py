@@ -32,7 +32,9 @@ def compare_systems(
         if any(one.slides for one in systems):
             results[role] = compare(systems, names, patients)
     if not results:
-        raise MaskError(f"dataset {dataset}: no test slide has an annotation or truth to score against; add one")
+        raise MaskError(
+            f"dataset {dataset}: no test slide has an annotation or truth to score against; add one"
+        )
     return results
 
 

@@ -51,7 +51,7 @@ def check_classes(project: Project, dataset: str, assigned: dict[str, str], area
     """
     names = project.dataset(dataset).label_map.names
     for run in project.runs.values():
-        if run.dataset_name != dataset:
+        if run.dataset_name != dataset or run.settings.checkpoint is not None:
             continue
         for split in SPLITS:
             role_of = {one.id: _role(split, roles_of(one)) for one in run.slides(split, assigned)}

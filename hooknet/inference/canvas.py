@@ -26,7 +26,7 @@ class Canvas:
     def paste(self, column: int, row: int, piece: Piece) -> None:
         """Add a piece; parts outside the canvas are dropped, zeros leave what is there."""
         left, top = max(0, -column), max(0, -row)
-        piece = piece[:, top : self._height - row, left : self._width - column]
+        piece = piece[:, top : max(0, self._height - row), left : max(0, self._width - column)]
         column, row = column + left, row + top
         _, height, width = piece.shape
         for block_row in range(row // BLOCK, -(-(row + height) // BLOCK)):

@@ -41,7 +41,11 @@ class Wanted:
 
 
 def covered(mask: LabelRaster, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:
-    """Which of a block of ``grid``'s pixels hold the centre of a mask pixel above 0."""
+    """Which of a block of ``grid``'s pixels hold the centre of a mask pixel above 0.
+
+    MaskError when the two cannot lie over one slide.
+    """
+    mask.check_same_slide(grid)
     ratio = mask.grid.spacing / grid.spacing
     if ratio > 1:
         return mask.read_as(grid, column, row, width, height) > 0

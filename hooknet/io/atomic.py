@@ -32,8 +32,17 @@ def _remove_stale(path: Path) -> None:
     """Remove what a killed process left beside ``path``; no exception handler runs on SIGKILL."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
         pid = left.name.removesuffix(f".partial{path.suffix}").rpartition(".")[2]
-        if not pid.isdigit() or not Path("/proc", pid).exists():
+        if not pid.isdigit() or not _is_at_work(pid):
             left.unlink(missing_ok=True)
+
+
+def _is_at_work(pid: str) -> bool:
+    """Whether a process runs; one that was killed may stay listed as a zombie, in containers for ever."""
+    try:
+        status = Path("/proc", pid, "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -66,8 +66,9 @@ class Mask(LabelRaster):
         """Value -> red, green, blue."""
         return dict(enumerate(self.colours, start=1))
 
-    def _check_same_slide(self, other: RasterGrid) -> None:
-        super()._check_same_slide(other)
+    def check_same_slide(self, other: RasterGrid) -> None:
+        """As for any raster; MaskError also where the two take the slide to be of different spacing."""
+        super().check_same_slide(other)
         mine, theirs = self.grid.spacing / self.grid.step_x, other.spacing / other.step_x
         if not isclose(mine, theirs, rel_tol=1e-6):
             raise MaskError(

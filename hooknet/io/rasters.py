@@ -57,7 +57,9 @@ def writing(path: str | Path) -> Iterator[None]:
     """Say in one line where a raster could not be written (GDAL tells of a full disk in its own words)."""
     try:
         yield
-    except (RasterioError, CPLE_BaseError) as error:
+    except (RasterioError, CPLE_BaseError, TypeError) as error:
+        if isinstance(error, TypeError) and not isinstance(error.__context__, CPLE_BaseError):
+            raise  # rasterio calls a file cut short at its head one of a wrong type
         raise MaskError(
             f"{path}: cannot be written ({_first_line(error)}); free space or correct the path, then run again"
         ) from error
@@ -114,7 +116,7 @@ class LabelRaster:
         Each is the value under the pixel's centre (on a corner: the pixel to the right, below); 0 outside.
         Memory does not grow with the ratio of the spacings.
         """
-        self._check_same_slide(grid)
+        self.check_same_slide(grid)
         columns, rows = self._under(grid, column, row, width, height)
         labels = np.zeros((height, width), dtype=np.uint8)
         across = np.flatnonzero((columns >= 0) & (columns < self.grid.width))
@@ -139,7 +141,7 @@ class LabelRaster:
         columns = nearest_index(column, width, grid.step_x / self.grid.step_x)
         return columns, nearest_index(row, height, grid.step_y / self.grid.step_y)
 
-    def _check_same_slide(self, other: RasterGrid) -> None:
+    def check_same_slide(self, other: RasterGrid) -> None:
         """MaskError when the two rasters cannot lie over one slide."""
         mine = (self.grid.width * self.grid.step_x, self.grid.height * self.grid.step_y)
         theirs = (other.width * other.step_x, other.height * other.step_y)

@@ -48,6 +48,8 @@ def write_centres(path: str | Path, centres: Centres) -> None:
 
 def read_centres(path: str | Path) -> Centres:
     """The index of one slide; MaskError when the file is not one."""
+    if not Path(path).is_file():
+        raise MaskError(f"{path}: no such file; make it with index-centres")
     try:
         table = pq.read_table(path)
         meta = json.loads(table.schema.metadata[_META])

@@ -17,14 +17,23 @@ from hooknet.config.layout import roles_of
 from hooknet.config.project import Project, Run
 from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.cohort import TITLES, compare_systems
+from hooknet.groundtruth.geometries import from_geojson
 from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.io.tables import read_json
-from hooknet.models.checkpoint import load_checkpoint
 from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
+from hooknet.shapes import NetworkShape
+from hooknet.work import parameter_count
 
 MAX_OVERLAYS = 8
 LONGEST_SIDE = 1200
+MAX_NAMED = 4
+# Counts of read-annotations that a reader should know of.
+REMARKS = {
+    "repaired": "self-intersecting shapes, filled by the non-zero rule as ASAP fills them",
+    "without_area": "shapes without area, dropped",
+    "partly_outside": "shapes partly outside the slide",
+}
 LIBRARIES = (
     "torch",
     "lightning",
@@ -90,15 +99,9 @@ def _systems(runs: list[Run], folder: Path) -> tuple[ReportSystem, ...]:
 def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
     first = runs[0]
     curves = []
-    for run in runs:
+    for run in runs if first.settings.checkpoint is None else []:
         table = pd.read_csv(folder / run.name / "metrics.csv").rename(columns={"train_loss": "loss"})
         curves.append(table if run.fold is None else table.assign(fold=run.fold))
-    state = load_checkpoint(folder / first.name / "best.ckpt").state_dict
-    weights = sum(
-        one.numel()
-        for key, one in state.items()
-        if not key.rpartition(".")[2].startswith(("running", "num_"))
-    )
     options = first.settings
     lam = options.loss_weights[0] if options.loss_weights is not None and len(options.spacings) > 1 else None
     told = {
@@ -112,9 +115,9 @@ def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
         "seed": str(first.seed),
         "inference over": options.infer.over,
     }
-    return ReportSystem(
-        name, options.model, options.spacings, lam, weights, told, pd.concat(curves, ignore_index=True)
-    )
+    drawn = pd.concat(curves, ignore_index=True) if curves else None
+    weights = parameter_count(NetworkShape(first.network))
+    return ReportSystem(name, options.model, options.spacings, lam, weights, told, drawn)
 
 
 def _slides_table(project: Project, dataset: str, assigned: dict[str, str], folder: Path) -> pd.DataFrame:
@@ -187,12 +190,27 @@ def _versions() -> dict[str, str]:
 
 
 def _warnings(project: Project, dataset: str, folder: Path) -> list[str]:
-    """What was noticed about the slides on the way."""
-    told = []
+    """What was noticed about the slides on the way: a line per kind, naming the slides."""
+    noticed: dict[str, list[str]] = {}
     for one in project.dataset(dataset).slides:
-        record = read_json(folder / one.id / "slide.json")
-        for spacing in record["interpolated_spacings"]:
-            told.append(f"{one.id}: slightly coarser than {spacing:g} µm/px, interpolated")
-        if not roles_of(one):
-            told.append(f"{one.id}: has no annotation or truth, so its map is not scored")
-    return told
+        for what in _noticed(one, folder / one.id):
+            noticed.setdefault(what, []).append(one.id)
+    return [f"{what}: {_listed(slides)}" for what, slides in noticed.items()]
+
+
+def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
+    spacings = read_json(folder / "slide.json")["interpolated_spacings"]
+    found = [f"slightly coarser than {spacing:g} µm/px, interpolated" for spacing in spacings]
+    if not roles_of(slide):
+        found.append("no annotation or truth, so the map is not scored")
+    drawn = folder / "labels.geojson"
+    counts = from_geojson(drawn).counts if drawn.is_file() else {}  # absent where the annotation is a raster
+    found += [text for key, text in REMARKS.items() if counts.get(key)]
+    ignored = [key.partition(":")[2] for key, count in counts.items() if key.startswith("ignored:") and count]
+    return found + [f"shapes of group {group!r} ignored" for group in ignored]
+
+
+def _listed(slides: list[str]) -> str:
+    """Some of the slides by name, and how many there are."""
+    shown = ", ".join(slides[:MAX_NAMED])
+    return shown if len(slides) <= MAX_NAMED else f"{shown} and {len(slides) - MAX_NAMED} more slides"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
+from hooknet.errors import ConfigError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.module import Segmentation
@@ -28,6 +30,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write ``path`` whole or not at all."""
         partial = f"{path}.{os.getpid()}.partial"
         super().save_checkpoint(checkpoint, partial, storage_options)
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(partial, path)
 
 
@@ -57,6 +61,11 @@ class Keeper(Callback):
         """Runs after the epoch's validation and before Lightning writes its checkpoint."""
         assert isinstance(pl_module, Segmentation)
         row = self._row(trainer, pl_module)
+        if not math.isfinite(row["train_loss"]):
+            raise ConfigError(
+                f"run {self._spec['run']}: the loss is {row['train_loss']} in epoch {row['epoch']:.0f}, "
+                "wanted a number; lower the experiment's train.learning_rate"
+            )
         self._rows.append(row)
         macro = row["validation_macro_f1"]
         logger.info(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 import hooknet
@@ -25,7 +28,7 @@ from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_mar
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
-from hooknet.errors import ConfigError
+from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.atomic import atomic, write_text
 from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.network import Network
@@ -35,6 +38,8 @@ from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, 
 from hooknet.training.module import Segmentation
 
 logger = logging.getLogger(__name__)
+
+Loaders = tuple[DataLoader[Any], DataLoader[Any]]
 
 IDENTITY = "identity"
 STATE = "state"
@@ -73,15 +78,50 @@ def train(
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _trainer(run, files.state, names)
     draws = _draws(run, train_index)
-    if state is not None:
-        # Checkpoints are made at the end of an epoch: draw again what was drawn until then.
-        done = int(torch.load(state, map_location="cpu", weights_only=True)["epoch"]) + 1
-        draws.skip(done * settings.train.steps)
-        logger.info("going on after epoch %d of %d", done, settings.train.epochs)
     loaders = _loaders(run, network, train_index, check_index, layout, draws)
-    trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+    if state is None or _go_on(state, draws, run):
+        _fit(trainer, module, loaders, state)
     _report_draws(draws, names)
     _move_results(files)
+
+
+def _go_on(state: Path, draws: PixelBalanced, run: Run) -> bool:
+    """Draw again what was drawn until the state was saved, at the end of an epoch; whether there is more to do."""
+    saved = torch.load(state, map_location="cpu", weights_only=True)
+    options, done = run.settings.train, int(saved["epoch"]) + 1
+    draws.skip(done * options.steps)
+    # Lightning would train an epoch more before it looks at its patience again.
+    stopped = any(
+        one["wait_count"] >= one["patience"]
+        for name, one in saved["callbacks"].items()
+        if name.startswith(EarlyStopping.__name__)
+    )
+    logger.info("going on after epoch %d of %d%s", done, options.epochs, ", which was the last" * stopped)
+    return done < options.epochs and not stopped
+
+
+def _fit(trainer: lightning.Trainer, module: Segmentation, loaders: Loaders, state: Path | None) -> None:
+    """Train to the end, leaving out Lightning's remarks on what is so on purpose and on its own code."""
+    with warnings.catch_warnings():
+        # The state to go on from, and the mark of whose it is.
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        # Their number is a setting.
+        warnings.filterwarnings("ignore", ".* does not have many workers")
+        # Lightning 2.6 calls what torch 2.13 is about to drop.
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+        try:
+            trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+        except SIGTERMException:
+            # Lightning leaves with status 0, which would pass for a training that is done.
+            raise SystemExit(128 + signal.SIGTERM) from None
+        except HookNetError as error:
+            raise _as_one_line(error) from None
+
+
+def _as_one_line(error: HookNetError) -> HookNetError:
+    """The error itself; torch wraps that of a worker process in the worker's traceback, which ends with it."""
+    last = str(error).rstrip().splitlines()[-1]
+    return type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "))
 
 
 def new_network(run: Run) -> Network:
@@ -136,7 +176,7 @@ def _loaders(
     check_index: CentreIndex,
     layout: AugmentNumbers,
     draws: PixelBalanced,
-) -> tuple[DataLoader[Any], DataLoader[Any]]:
+) -> Loaders:
     options, spec, branches = run.settings.train, network.patch_spec, network.output_branches
     elastic = run.settings.augment.elastic_um
     sizes = [
@@ -196,7 +236,7 @@ def _identity(run: Run, slides: Sequence[SlideFiles]) -> str:
     for one in slides:
         stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
         seen.append([one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()])
-    return digest(checkpoint_spec(run), seen, [asdict(run.network)])
+    return digest(run.training_settings(), seen, hooknet.__version__)
 
 
 def _open_state(folder: Path, identity: str) -> Path | None:
@@ -222,6 +262,8 @@ def _move_results(files: TrainFiles) -> None:
     for name, place in ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics)):
         with atomic(place) as partial:
             shutil.copyfile(files.state / name, partial)
+    # First, so that a kill in between leaves no state without its results.
+    (files.state / f"{STATE}.ckpt").unlink()
     shutil.rmtree(files.state)
 
 
@@ -230,7 +272,11 @@ def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list
     name = centres_name(NetworkShape(run.network).patch_spec)
     return [
         SlideFiles(
-            one.id, Path(str(one.slide)), one.spacing_override, folder / one.id / "labels.tif", folder / one.id / name
+            one.id,
+            Path(str(one.slide)),
+            one.spacing_override,
+            folder / one.id / "labels.tif",
+            folder / one.id / name,
         )
         for one in slides
     ]

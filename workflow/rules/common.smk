@@ -1,9 +1,7 @@
-"""The two configuration files, checked; the wildcards they allow; the inputs that depend on them."""
+"""The two configuration files, checked; the wildcards they allow; who is in which split."""
 
 import re
 from shlex import quote
-
-from snakemake.exceptions import WorkflowError
 
 from hooknet.config import layout
 from hooknet.config.datasets import is_raster
@@ -12,7 +10,12 @@ from hooknet.errors import HookNetError
 from hooknet.io.tables import read_splits
 from hooknet.shapes import NetworkShape
 
-# hooknet's own errors are one line; a traceback of this file would hide it.
+
+def stop(message):
+    """End before anything starts, with one line: snakemake would put this file's own lines around an error."""
+    raise SystemExit(f"hooknet: {message}")
+
+
 try:
     PROJECT = load_project(
         config.get("datasets", "config/datasets.yaml"),
@@ -20,15 +23,25 @@ try:
     )
     MISSING = missing_files(PROJECT)
 except HookNetError as error:
-    raise WorkflowError(str(error)) from None
+    stop(error)
 if MISSING:
-    raise WorkflowError(MISSING[0] + (f" (and {len(MISSING) - 1} more)" if MISSING[1:] else ""))
+    stop(
+        MISSING[0]
+        + (f" (and {len(MISSING) - 1} more such files)" if MISSING[1:] else "")
+    )
 
 RUNS = PROJECT.runs
 DATASETS = sorted({run.dataset_name for run in RUNS.values()})
-SLIDES = sorted({slide.id for name in DATASETS for slide in PROJECT.datasets[name].slides})
+SLIDES = sorted(
+    {slide.id for name in DATASETS for slide in PROJECT.datasets[name].slides}
+)
+PHANTOMS = {
+    slide.id: name
+    for name, dataset in PROJECT.datasets.items()
+    if dataset.phantom is not None
+    for slide in dataset.slides
+}
 FILES = f"--datasets {quote(str(PROJECT.datasets_file))} --experiments {quote(str(PROJECT.experiments_file))}"
-REPORTS = [str(layout.report_folder(name) / "report.html") for name in DATASETS]
 
 
 wildcard_constraints:
@@ -39,31 +52,53 @@ wildcard_constraints:
 
 
 def dataset_of(wildcards):
-    return PROJECT.datasets[wildcards.dataset if hasattr(wildcards, "dataset") else RUNS[wildcards.run].dataset_name]
+    return PROJECT.datasets[
+        (
+            wildcards.dataset
+            if hasattr(wildcards, "dataset")
+            else RUNS[wildcards.run].dataset_name
+        )
+    ]
 
 
 def slide_of(wildcards):
     return dataset_of(wildcards).slide(wildcards.slide)
 
 
-def slide_file(wildcards):
-    return slide_of(wildcards).slide
-
-
 def slide_folder(run, slide):
     return layout.slide_folder(RUNS[run].dataset_name, slide)
+
+
+def dataset_runs(wildcards):
+    return [name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset]
 
 
 def assigned(run):
     """The sheet of splits where it has to be made first, else None: the slides say it themselves."""
     if run.dataset.splits is None:
         return None
-    return read_splits(checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet)
+    return read_splits(
+        checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
+    )
 
 
 def test_slides(run):
     return run.slides("test", assigned(run))
 
 
-def all_maps(wildcards):
-    return [layout.map_path(name, slide.id) for name, run in RUNS.items() for slide in test_slides(run)]
+def results_of(name):
+    """What a dataset is run for: its report, or the maps alone where no test slide has anything to score against."""
+    tested = [
+        slide
+        for slide in PROJECT.datasets[name].slides
+        if slide.split in (None, "test")
+    ]
+    if any(layout.roles_of(slide) for slide in tested):
+        return [layout.report_folder(name) / "report.html"]
+    runs = [run_name for run_name, run in RUNS.items() if run.dataset_name == name]
+    return [
+        layout.map_path(run_name, slide.id) for run_name in runs for slide in tested
+    ]
+
+
+RESULTS = [path for name in DATASETS for path in results_of(name)]

@@ -3,21 +3,6 @@
 hooknet make-demo-slide    the three files of a slide of a dataset with a `phantom` section
 """
 
-PHANTOMS = {
-    slide.id: (name, slide)
-    for name, dataset in PROJECT.datasets.items()
-    if dataset.phantom is not None
-    for slide in dataset.slides
-}
-
-
-def phantom_settings(wildcards):
-    return digest(PROJECT.datasets[PHANTOMS[wildcards.slide][0]].phantom)
-
-
-def phantom_dataset(wildcards):
-    return PHANTOMS[wildcards.slide][0]
-
 
 rule make_demo_slide:
     output:

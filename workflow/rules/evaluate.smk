@@ -6,40 +6,6 @@ hooknet report      results/report/<dataset>/report.html, tables/, figures/
 """
 
 
-def truth_mask(wildcards):
-    return slide_folder(wildcards.run, wildcards.slide) / f"{wildcards.role}.tif"
-
-
-def dataset_runs(wildcards):
-    return [name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset]
-
-
-def dataset_counts(wildcards):
-    return [
-        layout.counts_path(name, role, slide.id)
-        for name in dataset_runs(wildcards)
-        for slide in test_slides(RUNS[name])
-        for role in layout.roles_of(slide)
-    ]
-
-
-def dataset_results(wildcards):
-    """What the report shows besides counts."""
-    maps = [
-        layout.map_path(name, slide.id) for name in dataset_runs(wildcards) for slide in test_slides(RUNS[name])
-    ]
-    curves = [layout.run_folder(name) / "metrics.csv" for name in dataset_runs(wildcards)]
-    records = [
-        layout.slide_folder(wildcards.dataset, slide.id) / "slide.json" for slide in dataset_of(wildcards).slides
-    ]
-    return maps + curves + records
-
-
-def report_settings(wildcards):
-    runs = {name: RUNS[name].settings.model_dump(mode="json") for name in dataset_runs(wildcards)}
-    return digest(dataset_of(wildcards), runs)
-
-
 rule evaluate:
     input:
         truth=truth_mask,
@@ -119,7 +85,7 @@ rule report:
     params:
         settings=report_settings,
         files=FILES,
-        folder="results/report/{dataset}",
+        folder=report_folder,
     shell:
         "python -m hooknet report --dataset {wildcards.dataset:q} --splits {input.splits:q}"
         " --slides-folder results/slides/{wildcards.dataset:q} --runs-folder results/runs"

@@ -9,61 +9,6 @@ hooknet make-splits        splits.tsv
 """
 
 
-def slide_settings(wildcards):
-    """What a slide's own facts depend on besides its file."""
-    return digest(slide_of(wildcards).model_dump(mode="json", include={"slide", "spacing"}))
-
-
-def check_settings(wildcards):
-    runs = [run for run in RUNS.values() if run.dataset_name == wildcards.dataset]
-    return digest(slide_settings(wildcards), sorted({one for run in runs for one in run.settings.spacings}))
-
-
-def annotation_settings(wildcards):
-    dataset = dataset_of(wildcards)
-    keys = {"classes", "hole_groups", "hole_order", "ignore_groups", "region_groups", "region_default", "origin"}
-    return digest(slide_settings(wildcards), dataset.model_dump(mode="json", include=keys))
-
-
-def rasterise_settings(wildcards):
-    return digest(annotation_settings(wildcards), PROJECT.mask_spacing(wildcards.dataset))
-
-
-def tissue_settings(wildcards):
-    return digest(slide_settings(wildcards), dataset_of(wildcards).tissue)
-
-
-def centre_settings(wildcards):
-    return digest(dataset_of(wildcards).centres)
-
-
-def split_settings(wildcards):
-    dataset = dataset_of(wildcards)
-    rows = [one.model_dump(mode="json", include={"id", "patient", "split", "fold"}) for one in dataset.slides]
-    runs = sorted(name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset)
-    return digest(rows, dataset.splits, runs)
-
-
-def annotation_file(wildcards):
-    return layout.source_of(slide_of(wildcards), wildcards.role)
-
-
-def raster_source(wildcards):
-    """The user's own raster, or the GeoJSON that read-annotations makes of shapes."""
-    path = annotation_file(wildcards)
-    if is_raster(path):
-        return path
-    return f"results/slides/{wildcards.dataset}/{wildcards.slide}/{wildcards.role}.geojson"
-
-
-def all_counts(wildcards):
-    return [
-        layout.slide_folder(wildcards.dataset, slide.id) / f"{role}.json"
-        for slide in dataset_of(wildcards).slides
-        for role in layout.roles_of(slide)
-    ]
-
-
 rule check_slide:
     input:
         slide=slide_file,
@@ -89,7 +34,9 @@ rule check_slide:
 
 rule read_annotations:
     input:
-        record="results/slides/{dataset}/{slide}/slide.json",
+        # Slides are checked first, but what the check wrote changes nothing here.
+        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
+        slide=slide_file,
         annotation=annotation_file,
     output:
         geojson="results/slides/{dataset}/{slide}/{role}.geojson",
@@ -113,7 +60,8 @@ rule read_annotations:
 
 rule rasterise:
     input:
-        record="results/slides/{dataset}/{slide}/slide.json",
+        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
+        slide=slide_file,
         source=raster_source,
     output:
         mask="results/slides/{dataset}/{slide}/{role}.tif",
@@ -139,7 +87,7 @@ rule rasterise:
 
 rule detect_tissue:
     input:
-        record="results/slides/{dataset}/{slide}/slide.json",
+        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
         slide=slide_file,
     output:
         mask="results/slides/{dataset}/{slide}/tissue.tif",
@@ -170,11 +118,11 @@ rule index_centres:
         "results/logs/index_centres/{dataset}/{slide}.{size}px_{spacing}um.log",
     benchmark:
         "results/benchmarks/index_centres/{dataset}/{slide}.{size}px_{spacing}um.tsv"
-    conda:
-        "../../envs/hooknet.yaml"
     wildcard_constraints:
         size=r"\d+",
         spacing=r"[0-9.e+-]+",
+    conda:
+        "../../envs/hooknet.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -206,7 +154,7 @@ checkpoint make_splits:
     params:
         settings=split_settings,
         files=FILES,
-        folder="results/slides/{dataset}",
+        folder=splits_folder,
     shell:
         "python -m hooknet make-splits --dataset {wildcards.dataset:q} --slides-folder {params.folder:q}"
         " --output {output.sheet:q} {params.files} > {log:q} 2>&1"

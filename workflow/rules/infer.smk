@@ -4,43 +4,9 @@ hooknet infer    results/runs/<run>/maps/<slide>.tif (and probabilities/<slide>.
 """
 
 
-def infer_settings(wildcards):
-    run = RUNS[wildcards.run]
-    colours = [one.colour for one in run.dataset.label_map.classes]
-    return digest(run.settings.infer, colours, slide_of(wildcards))
-
-
-def infer_tissue(wildcards):
-    if RUNS[wildcards.run].settings.infer.over != "tissue":
-        return []
-    return slide_folder(wildcards.run, wildcards.slide) / "tissue.tif"
-
-
-def infer_mask(wildcards):
-    if RUNS[wildcards.run].settings.infer.over != "mask":
-        return []
-    return slide_of(wildcards).infer_mask
-
-
-def infer_labels(wildcards):
-    """Rasters that the map will be scored against: all their pixels are predicted, also pale fat."""
-    folder = slide_folder(wildcards.run, wildcards.slide)
-    return [folder / f"{role}.tif" for role in layout.roles_of(slide_of(wildcards))]
-
-
-def infer_options(wildcards, input):
-    """Flags for what is there only sometimes."""
-    flags = [f"--tissue {quote(input.tissue)}"] if input.tissue else []
-    flags += [f"--labels {quote(path)}" for path in input.labels]
-    if RUNS[wildcards.run].settings.infer.probabilities:
-        folder = layout.run_folder(wildcards.run) / "probabilities"
-        flags.append(f"--probabilities {quote(str(folder / wildcards.slide))}.tif")
-    return " ".join(flags)
-
-
 rule infer:
     input:
-        checkpoint="results/runs/{run}/best.ckpt",
+        checkpoint=infer_checkpoint,
         slide=slide_file,
         tissue=infer_tissue,
         mask=infer_mask,

@@ -4,50 +4,6 @@ hooknet train    results/runs/<run>/{best,last}.ckpt, metrics.csv
 """
 
 
-def train_settings(wildcards):
-    """All that weights depend on: not how a map will be inferred."""
-    run = RUNS[wildcards.run]
-    classes = [(one.name, one.value) for one in run.dataset.label_map.classes]
-    settings = run.settings.model_dump(mode="json", exclude={"infer", "seeds", "folds"})
-    return digest(settings, run.seed, run.fold, classes)
-
-
-def train_threads(wildcards):
-    return RUNS[wildcards.run].settings.train.threads
-
-
-def train_slides(wildcards):
-    run = RUNS[wildcards.run]
-    sides = assigned(run)
-    return [*run.slides("training", sides), *run.slides("validation", sides)]
-
-
-def train_images(wildcards):
-    return [slide.slide for slide in train_slides(wildcards)]
-
-
-def train_masks(wildcards):
-    return [slide_folder(wildcards.run, slide.id) / "labels.tif" for slide in train_slides(wildcards)]
-
-
-def train_centres(wildcards):
-    name = layout.centres_name(NetworkShape(RUNS[wildcards.run].network).patch_spec)
-    return [slide_folder(wildcards.run, slide.id) / name for slide in train_slides(wildcards)]
-
-
-def train_start(wildcards):
-    start = RUNS[wildcards.run].settings.train.init_from
-    return [] if start is None else start
-
-
-def run_splits(wildcards):
-    return layout.splits_sheet(RUNS[wildcards.run].dataset_name)
-
-
-def run_slides_folder(wildcards):
-    return layout.splits_sheet(RUNS[wildcards.run].dataset_name).parent
-
-
 rule train:
     input:
         splits=run_splits,

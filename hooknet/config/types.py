@@ -1,0 +1,15 @@
+"""Kinds of values that several settings share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hooknet.config.document import SAFE_NAME
+
+SPLITS = ("training", "validation", "test")
+Split = Literal["training", "validation", "test"]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=SAFE_NAME, max_length=100)]

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+from made_cohort import FILES, hooknet, refuse
+
+
+def test_check_says_what_would_run(cohort):
+    outcome = hooknet("check", *FILES)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == (
+        "dataset colon: 3 slides of 3 patients, stroma, gland\nrun unet: unet(1 µm/px) on colon\n"
+    )
+
+
+def test_missing_files_are_one_line_unless_files_do_not_matter(cohort):
+    Path("a.tif").unlink()
+    Path("b.xml").unlink()
+    assert refuse("check", *FILES) == (
+        "datasets.yaml: datasets.colon: slide 'a': slide: found no file 'a.tif'; correct the path "
+        "(paths start at the working directory) (and 1 more such files)"
+    )
+    assert hooknet("check", "--no-files", *FILES).status == 0
+
+
+def test_wrong_key_is_one_line(cohort):
+    text = Path("datasets.yaml").read_text()
+    Path("datasets.yaml").write_text(text.replace("colour", "color", 1))
+    assert refuse("check", *FILES) == (
+        "datasets.yaml: datasets.colon.classes.stroma.color: unknown key; did you mean 'colour'? "
+        "possible: value, colour, groups, order (and 1 more)"
+    )
+
+
+def test_configuration_that_is_missing_is_one_line(cohort):
+    assert refuse("check", "--datasets", "nowhere.yaml") == (
+        "nowhere.yaml: there is no such file; name an existing YAML file"
+    )

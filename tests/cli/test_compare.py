@@ -1,0 +1,29 @@
+import csv
+
+from made_cohort import REPORT, RUN, hooknet, refuse, step
+
+
+def test_tables_of_both_kinds_of_truth_hold_every_system(cohort):
+    folder = REPORT / "comparison"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    assert hooknet(*step("compare")).status == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for role in ("truth", "labels"):
+        with (folder / f"{role}_scores.csv").open() as file:
+            assert {row["system"] for row in csv.DictReader(file)} == {"unet"}
+
+
+def test_missing_counts_are_one_line(cohort):
+    path = RUN / "counts" / "truth" / "c.csv"
+    path.unlink()
+    assert refuse(*step("compare")).startswith(f"{path}: cannot be read as a table of counts (")
+
+
+def test_counts_cut_short_are_one_line(cohort):
+    path = RUN / "counts" / "truth" / "c.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert refuse(*step("compare")) == (
+        f"{path}: slide c has 5 rows, wanted 6: the file was cut short, count again"
+    )

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+from made_cohort import hooknet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def describe(example, experiment):
+    folder = f"config/examples/{example}"
+    return hooknet(
+        "describe",
+        experiment,
+        "--datasets",
+        f"{folder}/datasets.yaml",
+        "--experiments",
+        f"{folder}/experiments.yaml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parameters"),
+    [
+        ("unet_0.5", "51,004,050"),
+        ("hooknet_0.5_8_lambda_0.75", "50,761,740"),
+        ("hooknet_0.5_8_lambda_1", "50,761,350"),
+        ("hooknet_0.5_2_lambda_1", "50,723,142"),
+    ],
+)
+def test_networks_of_the_paper_have_the_parameters_of_the_official_code(experiment, parameters):
+    outcome = describe("breast", experiment)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[0].endswith(f": {parameters} parameters, 6 classes")
+
+
+def test_description_has_sizes_depths_and_fields_of_view():
+    lines = describe("breast", "hooknet_0.5_8_lambda_0.75").out
+    for part in (
+        "patch 284 px in, 70 px out",
+        "target: 0.5 µm/px, sees 142 µm, loss weight 0.75",
+        "context: 8 µm/px, sees 2272 µm, loss weight 0.25",
+        "context decoder depth 0 -> target depth 4",
+        "30 px cropped from each side",
+        "every 1024 px (a multiple of 256",
+    ):
+        assert part in lines
+
+
+def test_unknown_experiment_is_answered_with_the_nearest():
+    message = describe("glas", "unet_0.61").err
+    assert message == (
+        "hooknet: config/examples/glas/experiments.yaml: no experiment 'unet_0.61'; did you mean 'unet_0.62'? "
+        "possible: unet_0.62, hooknet_0.62_2.48\n"
+    )
+
+
+def test_unhookable_spacings_are_one_line(tmp_path, monkeypatch):
+    text = Path("config/experiments.yaml").read_text()
+    datasets = (ROOT / "config" / "datasets.yaml", tmp_path / "experiments.yaml")
+    datasets[1].write_text(text.replace("spacings: [1.0, 8.0]", "spacings: [1.0, 7.0]"))
+    files = ("--datasets", datasets[0], "--experiments", datasets[1])
+    monkeypatch.chdir(ROOT)
+    outcome = hooknet("describe", "hooknet_1_8", *files)
+    assert outcome.status == 2
+    assert "no decoder map of a branch at 7 µm/px" in outcome.err
+    assert "use a context at 2, 4, 8 µm/px" in outcome.err

@@ -1,0 +1,193 @@
+import made_config
+import pytest
+
+from hooknet.config.experiments import AugmentOptions, ExperimentSettings
+from hooknet.config.project import load_project
+from hooknet.errors import ConfigError
+from hooknet.shapes import Hook
+
+HOOKNET = {"model": "hooknet", "spacings": [0.5, 8.0]}
+
+
+def loaded(tmp_path, defaults=None, **changes):
+    paths = made_config.write(tmp_path, None, {"one": made_config.experiment(**changes)}, defaults)
+    return load_project(*paths).experiments["one"]
+
+
+def complaint(tmp_path, defaults=None, **changes):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, defaults, **changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"{tmp_path}/experiments.yaml: ")
+
+
+KEYS = "dataset, model, spacings, patch_size, loss_weights, seeds, folds, checkpoint, network, train, augment, infer"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch_siez": 284}, f"experiments.one.patch_siez: unknown key; did you mean 'patch_size'? possible: {KEYS}"),
+        ({"train": {"epoch": 3}},
+         "experiments.one.train.epoch: unknown key; did you mean 'epochs'? possible: epochs, steps, batch, "
+         "learning_rate, l2, validation_patches, stop_after, threads, workers, init_from"),
+        ({"dataset": None}, "experiments.one.dataset: is missing and has no default"),
+        ({"dataset": "colno"}, "experiments.one.dataset: no dataset 'colno'; did you mean 'colon'? possible: colon"),
+        ({"model": "unett"}, "experiments.one.model: found 'unett', wanted 'unet' or 'hooknet'"),
+        ({"spacings": 0.5}, "experiments.one.spacings: found 0.5, wanted a list"),
+        ({"spacings": []}, "experiments.one.spacings: found [], wanted 1 or more"),
+        ({"spacings": [-1]}, "experiments.one.spacings.0: found -1, wanted greater than 0"),
+        ({"spacings": [0.5, 2.0]},
+         "experiments.one: a unet has one spacing, found [0.5, 2.0]; model hooknet takes several"),
+        ({"model": "hooknet"},
+         "experiments.one: a hooknet has two spacings or more, found [0.5]; model unet takes one"),
+        ({**HOOKNET, "spacings": [0.5, 1.5]},
+         "experiments.one: no decoder map of a branch at 1.5 µm/px has the spacing of depth 4 of the branch at "
+         "0.5 µm/px (8 µm/px); use a context at 1, 2, 4, 8 µm/px"),
+        ({**HOOKNET, "spacings": [0.5, 16.0]},
+         "experiments.one: no decoder map of a branch at 16 µm/px has the spacing of depth 4 of the branch at "
+         "0.5 µm/px (8 µm/px); use a context at 1, 2, 4, 8 µm/px"),
+        ({**HOOKNET, "spacings": [8.0, 0.5]},
+         "experiments.one: spacings [8.0, 0.5] do not increase; list each once, finest first"),
+        ({**HOOKNET, "patch_size": 285},
+         "experiments.one: a 285 px patch is 281 px at depth 0, which cannot be halved; use 284 px"),
+        ({**HOOKNET, "patch_size": 300},
+         "experiments.one: a 300 px patch is 11 px at the bottleneck, about whose centre no hook can be cropped; "
+         "use 284 px"),
+        ({"patch_size": 100},
+         "experiments.one: a 100 px patch is 5 px at depth 3, which cannot be halved; use 220 px"),
+        ({"patch_size": 0}, "experiments.one.patch_size: found 0, wanted greater than or equal to 1"),
+        ({**HOOKNET, "loss_weights": [1.0]}, "experiments.one: 1 loss_weights for 2 spacings; give one each"),
+        ({**HOOKNET, "loss_weights": [0, 1]},
+         "experiments.one: the first loss weight is 0, so the target branch would learn nothing; set it above 0"),
+        ({**HOOKNET, "loss_weights": [1.5, -0.5]},
+         "experiments.one.loss_weights.1: found -0.5, wanted greater than or equal to 0"),
+        ({"loss_weights": [float("inf")]}, "experiments.one.loss_weights.0: found inf, wanted a number"),
+        ({"seeds": []}, "experiments.one.seeds: found [], wanted 1 or more"),
+        ({"seeds": [1, 1]}, "experiments.one.seeds: [1, 1] names one twice"),
+        ({"seeds": [-1]}, "experiments.one.seeds.0: found -1, wanted greater than or equal to 0"),
+        ({"seeds": 1}, "experiments.one.seeds: found 1, wanted a list"),
+        ({"folds": [0]}, "experiments.one.folds: found [0], but dataset 'colon' has no folds; leave the key out"),
+        ({"network": {"filters": 0}},
+         "experiments.one.network.filters: found 0, wanted greater than or equal to 1"),
+        ({"network": {"merge": "sum"}},
+         "experiments.one.network.merge: found 'sum', wanted 'concat', 'add', 'subtract' or 'multiply'"),
+        ({**HOOKNET, "network": {"hooks": [{"source": 1, "source_depth": 3, "target": 0, "target_depth": 4}]}},
+         "experiments.one: a hook from depth 3 at 8 µm/px into depth 4 at 0.5 µm/px joins maps of different spacing; "
+         "use source depth 0"),
+        ({**HOOKNET, "network": {"hooks": [{"source": 1}]}},
+         "experiments.one.network.hooks.0.source_depth: is missing and has no default (and 2 more)"),
+        ({**HOOKNET, "network": {"hooks": []}},
+         "experiments.one: the branch at 8 µm/px feeds no other; give it a hook or leave it out"),
+        ({"train": {"epochs": True}},
+         "experiments.one.train.epochs: found True, wanted a value that is not true or false (yes, no, on, off)"),
+        ({"train": {"learning_rate": "fast"}}, "experiments.one.train.learning_rate: found 'fast', wanted a number"),
+        ({"train": {"learning_rate": 0}}, "experiments.one.train.learning_rate: found 0, wanted greater than 0"),
+        ({"augment": {"elastic_share": 2}},
+         "experiments.one.augment.elastic_share: found 2, wanted less than or equal to 1"),
+        ({"augment": {"flips": "perhaps"}}, "experiments.one.augment.flips: found 'perhaps', wanted true or false"),
+        ({"infer": {"over": "tisue"}},
+         "experiments.one.infer.over: found 'tisue', wanted 'tissue', 'everything' or 'mask'"),
+        ({"infer": {"over": "mask"}},
+         "experiments.one.infer.over: 'mask', but slide 'c' names no infer_mask; add it"),
+    ],
+)  # fmt: skip
+def test_wrong_experiments_are_one_exact_line(tmp_path, changes, message):
+    assert complaint(tmp_path, **changes) == message
+
+
+@pytest.mark.parametrize(
+    ("defaults", "message"),
+    [
+        ({"patch_siez": 1}, f"defaults.patch_siez: unknown key; did you mean 'patch_size'? possible: {KEYS}"),
+        ({"train": {"steps": 0}}, "defaults.train.steps: found 0, wanted greater than or equal to 1"),
+        ({"train": 3}, "defaults.train: found 3, wanted a mapping of keys to settings"),
+        ({"seeds": [1, "x"]}, "defaults.seeds.1: found 'x', wanted a whole number"),
+    ],
+)
+def test_errors_of_defaults_are_told_once_and_where_they_stand(tmp_path, defaults, message):
+    two = {"one": made_config.EXPERIMENT, "two": made_config.EXPERIMENT}
+    with pytest.raises(ConfigError) as caught:
+        load_project(*made_config.write(tmp_path, None, two, defaults))
+    assert str(caught.value) == f"{tmp_path}/experiments.yaml: {message}"
+
+
+def test_errors_of_an_experiment_stay_there_although_there_are_defaults(tmp_path):
+    message = complaint(tmp_path, defaults={"train": {"steps": 5}}, train={"steps": 0})
+    assert message == "experiments.one.train.steps: found 0, wanted greater than or equal to 1"
+
+
+def test_defaults_are_merged_section_by_section_and_own_settings_go_first(tmp_path):
+    found = loaded(
+        tmp_path,
+        defaults={
+            "patch_size": 252,
+            "seeds": [4, 5],
+            "train": {"epochs": 7, "batch": 3},
+            "network": {"filters": 2},
+        },
+        train={"batch": 9},
+        seeds=[6],
+    )
+    assert (found.patch_size, found.train.epochs, found.train.batch, found.network.filters, found.seeds) == (
+        252, 7, 9, 2, (6,)
+    )  # fmt: skip
+    # What nobody says is the paper's.
+    assert (found.train.steps, found.train.learning_rate, found.network.depth) == (1000, 5e-6, 4)
+    assert found.augment == AugmentOptions()
+
+
+def test_empty_experiments_are_refused(tmp_path):
+    for text, message in [
+        ("experiments: {}\n", "experiments: found none, wanted one at least"),
+        ("defaults: {}\n", "experiments: is missing and has no default"),
+        ("experiments: [a]\n", "experiments: found ['a'], wanted a mapping of keys to settings"),
+        ("experiments: {a: 3}\n", "experiments.a: found 3, wanted a mapping of keys to settings"),
+        ("experiments:\n", "experiments: found nothing, wanted a mapping of keys to settings"),
+        ("defaults: 3\nexperiments: {a: {}}\n", "defaults: found 3, wanted a mapping of keys to settings (and 3 more)"),
+        ("exprmnts: {}\nexperiments: {}\n",
+         "exprmnts: unknown key; did you mean 'experiments'? possible: defaults, experiments"),
+    ]:  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            load_project(*made_config.write(tmp_path, None, text))
+        assert str(caught.value) == f"{tmp_path}/experiments.yaml: {message}"
+
+
+def test_experiment_names_are_safe_as_folders(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_project(*made_config.write(tmp_path, None, {"a/b": made_config.EXPERIMENT}))
+    assert str(caught.value) == (
+        f"{tmp_path}/experiments.yaml: experiments.a/b: found 'a/b', wanted letters, digits, '_', '.' or '-', "
+        "the first a letter or a digit"
+    )
+
+
+def test_network_settings_carry_everything_over():
+    hook = {"source": 1, "source_depth": 0, "target": 0, "target_depth": 4}
+    found = ExperimentSettings(
+        dataset="d", model="hooknet", spacings=(0.5, 8.0), loss_weights=(0.75, 0.25), patch_size=252,
+        network={"filters": 3, "batch_norm": False, "activation": "leaky_relu", "merge": "add", "hooks": [hook]},
+    ).network_settings(5)  # fmt: skip
+    assert (found.spacings, found.classes, found.filters, found.depth, found.convolutions) == (
+        (0.5, 8.0),
+        5,
+        3,
+        4,
+        2,
+    )
+    assert (found.batch_norm, found.activation, found.merge, found.patch_size) == (
+        False,
+        "leaky_relu",
+        "add",
+        252,
+    )
+    assert found.hooks == (Hook(1, 0, 0, 4),)
+    assert found.loss_weights == (0.75, 0.25)
+
+
+def test_defaults_are_the_settings_of_the_paper():
+    found = ExperimentSettings(dataset="d", model="unet", spacings=(0.5,))
+    assert (found.patch_size, found.network.depth, found.network.convolutions) == (284, 4, 2)
+    assert (found.train.epochs, found.train.steps, found.train.batch) == (200, 1000, 12)
+    assert (found.train.learning_rate, found.train.l2) == (5e-6, 1e-3)

@@ -1,0 +1,209 @@
+import logging
+from dataclasses import replace
+
+import made_networks
+import made_runs
+import made_slides
+import numpy as np
+import pytest
+import rasterio
+
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.project import Run
+from hooknet.errors import CheckpointError, MaskError, SlideError
+from hooknet.inference.whole_slide import MapFiles, infer, load_network
+from hooknet.io.masks import Mask
+from hooknet.io.rasters import quiet
+from hooknet.models.checkpoint import save_checkpoint
+from hooknet.training.loop import checkpoint_spec, new_network
+
+SHAPE = (150, 211)
+SMALL = {
+    "model": "unet",
+    "spacings": (0.5,),
+    "patch_size": 30,
+    "network": {"filters": 1, "depth": 2, "convolutions": 1, "batch_norm": False},
+    "infer": {"tile": 90},
+}
+
+
+def run_over(over, **changes):
+    return made_runs.make_run(**made_runs.merged(SMALL, {"infer": {"over": over}, **changes}))
+
+
+def trained(folder, run, network=None):
+    """A checkpoint of the run with the weights of a network that looks at the target."""
+    network = network or made_networks.looking_at(0, (0.5,), 2, 30)
+    save_checkpoint(folder / "best.ckpt", network, checkpoint_spec(run))
+    return folder / "best.ckpt"
+
+
+@pytest.fixture
+def slide(noise_slide):
+    return SlideSettings(id="noise", slide=str(noise_slide[0]), spacing=0.5)
+
+
+def files(folder, **changed):
+    return replace(MapFiles(folder / "map.tif", None, None, ()), **changed)
+
+
+def read(path):
+    with Mask.open(path) as found:
+        assert (found.grid.width, found.grid.height, found.grid.spacing) == (SHAPE[1], SHAPE[0], 0.5)
+        assert found.names == ("one", "two")
+        assert found.palette == {1: (255, 0, 0), 2: (0, 0, 255)}
+        return found.read(0, 0, SHAPE[1], SHAPE[0])
+
+
+def test_over_everything_the_written_map_is_the_slide(tmp_path, slide, noise_slide):
+    run = run_over("everything")
+    infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    np.testing.assert_array_equal(read(tmp_path / "map.tif"), noise_slide[1] + 1)
+
+
+def test_over_tissue_only_tissue_and_annotated_pixels_are_mapped(tmp_path, slide, noise_slide):
+    run = run_over("tissue")
+    coarse = np.zeros((38, 53), np.uint8)
+    coarse[10:20, 10:30] = 1  # 2 µm px: level-0 rows 40..79, columns 40..119
+    tissue = made_slides.write_mask(tmp_path / "t.tif", coarse, 4.0, 2.0)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[5, 7], labels[149, 210], labels[50, 50] = 1, 2, 1
+    label_path = made_slides.write_mask(tmp_path / "l.tif", labels)
+    infer(run, slide, trained(tmp_path, run), files(tmp_path, tissue=tissue, labels=(label_path,)))
+    wanted = np.zeros(SHAPE, bool)
+    wanted[40:80, 40:120] = True
+    wanted |= labels > 0
+    np.testing.assert_array_equal(read(tmp_path / "map.tif"), np.where(wanted, noise_slide[1] + 1, 0))
+
+
+def test_over_a_mask_of_the_users(tmp_path, slide, noise_slide):
+    run = run_over("mask")
+    own = np.zeros(SHAPE, np.uint8)
+    own[100:120, 3:9] = 1
+    path = made_slides.write_mask(tmp_path / "own.tif", own)
+    infer(run, slide.model_copy(update={"infer_mask": str(path)}), trained(tmp_path, run), files(tmp_path))
+    np.testing.assert_array_equal(read(tmp_path / "map.tif"), np.where(own > 0, noise_slide[1] + 1, 0))
+
+
+def test_probabilities_are_written_beside_the_map_where_it_is(tmp_path, slide, noise_slide):
+    run = run_over("everything")
+    infer(run, slide, trained(tmp_path, run), files(tmp_path, probabilities=tmp_path / "p.tif"))
+    with quiet(), rasterio.open(tmp_path / "p.tif") as file:
+        shares = file.read()
+        assert file.descriptions == ("one", "two")
+    np.testing.assert_array_equal(shares.argmax(axis=0) + 1, read(tmp_path / "map.tif"))
+    assert set(shares.sum(axis=0).ravel()) <= {254, 255, 256}
+
+
+def test_an_override_of_the_spacing_scales_the_map(tmp_path, slide):
+    run = run_over("everything")
+    infer(run, slide.model_copy(update={"spacing": 0.25}), trained(tmp_path, run), files(tmp_path))
+    with Mask.open(tmp_path / "map.tif") as found:
+        assert (found.grid.width, found.grid.height) == (106, 75)
+
+
+def test_a_slide_too_coarse_is_refused_and_leaves_no_map(tmp_path, slide):
+    run = run_over("everything")
+    with pytest.raises(SlideError, match="finest possible spacing"):
+        infer(run, slide.model_copy(update={"spacing": 0.6}), trained(tmp_path, run), files(tmp_path))
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_inferring_over_tissue_needs_a_tissue_mask(tmp_path, slide):
+    run = run_over("tissue")
+    with pytest.raises(MaskError) as caught:
+        infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    assert str(caught.value) == (
+        "run made: infers over tissue, found no tissue mask; give --tissue (see detect-tissue)"
+    )
+
+
+def test_a_mask_of_another_slide_is_refused(tmp_path, slide):
+    run = run_over("tissue")
+    other = made_slides.write_mask(tmp_path / "t.tif", np.ones((60, 53), np.uint8), 4.0, 2.0)
+    with pytest.raises(MaskError, match="the rasters belong to different slides"):
+        infer(run, slide, trained(tmp_path, run), files(tmp_path, tissue=other))
+    other = made_slides.write_mask(tmp_path / "l.tif", np.ones((150, 180), np.uint8))
+    with pytest.raises(MaskError, match="the rasters belong to different slides"):
+        infer(run_over("everything"), slide, tmp_path / "best.ckpt", files(tmp_path, labels=(other,)))
+    assert not (tmp_path / "map.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"spacings": (1.0,)}, r"trained with spacings \[0.5\], run made has \[1.0\]"),
+        ({"network": {"filters": 2}}, "trained with network "),
+        (
+            {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38},
+            "trained with model unet, run made has hooknet",
+        ),
+    ],
+)
+def test_weights_of_another_run_are_refused(tmp_path, changes, told):
+    path = trained(tmp_path, run_over("everything"))
+    with pytest.raises(CheckpointError, match=told) as caught:
+        load_network(run_over("everything", **changes), path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_weights_for_other_classes_are_refused(tmp_path):
+    run = run_over("everything")
+    path = trained(tmp_path, run)
+    classes = {
+        "two": {"value": 1, "colour": "#0000ff"},
+        "one": {"value": 2, "colour": "#ff0000"},
+    }
+    section = {**run.dataset.model_dump(), "classes": classes}
+    other = Run("made", run.settings, type(run.dataset).model_validate(section), 1, None)
+    with pytest.raises(
+        CheckpointError, match=r"trained with classes \['one', 'two'\], run made has \['two', 'one'\]"
+    ):
+        load_network(other, path)
+
+
+def test_weights_that_do_not_fit_their_own_settings_are_refused(tmp_path):
+    run = run_over("everything")
+    path = trained(tmp_path, run, new_network(run_over("everything", network={"filters": 2})))
+    with pytest.raises(CheckpointError, match="wanted shape"):
+        load_network(run, path)
+
+
+def test_a_missing_checkpoint_is_one_line(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_network(run_over("everything"), tmp_path / "none.ckpt")
+
+
+def test_the_shares_of_the_classes_are_told(tmp_path, slide, noise_slide, caplog):
+    run = run_over("everything")
+    with caplog.at_level(logging.INFO, "hooknet"):
+        infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    ones = 1 - noise_slide[1].mean()
+    assert f"noise: predicted {150 * 211} px: one {ones:.1%}, two {1 - ones:.1%}" in caplog.text
+
+
+def test_an_empty_map_and_one_of_a_single_class_are_warned_of(tmp_path, slide, caplog):
+    run = run_over("tissue")
+    nothing = made_slides.write_mask(tmp_path / "t.tif", np.zeros(SHAPE, np.uint8))
+    infer(run, slide, trained(tmp_path, run), files(tmp_path, tissue=nothing))
+    assert "noise: nothing was to be predicted, the map is empty" in caplog.text
+    assert not read(tmp_path / "map.tif").any()
+    path = made_slides.write_slide(tmp_path / "white.tif", np.full((150, 211, 3), 255, np.uint8))
+    infer(
+        run_over("everything"),
+        slide.model_copy(update={"slide": str(path)}),
+        trained(tmp_path, run_over("everything")),
+        files(tmp_path),
+    )
+    assert "the whole map is one class" in caplog.text
+
+
+def test_progress_without_a_terminal_is_at_most_ten_lines(tmp_path, slide, caplog):
+    run = run_over("everything", infer={"tile": 30})
+    with caplog.at_level(logging.INFO, "hooknet"):
+        infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    lines = [one.message for one in caplog.records if "rows of tiles" in one.message]
+    assert 3 <= len(lines) <= 10
+    total = lines[-1].split(" of ")[1].split()[0]
+    assert lines[-1] == f"noise: {total} of {total} rows of tiles"

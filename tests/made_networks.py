@@ -1,0 +1,70 @@
+"""Networks whose weights are set by hand, so that their map is known without training."""
+
+from __future__ import annotations
+
+import torch
+
+from hooknet.models.network import Network
+from hooknet.shapes import NetworkSettings, branch_name
+
+
+def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size: int) -> Network:
+    """Class 2 where the red of one branch is above a half, else class 1; its pixel under each map pixel.
+
+    Every convolution passes one channel on through its middle tap.  For the target that is the skip of full
+    resolution; for the context it is the hook, doubled ``depth`` times.
+    """
+    settings = NetworkSettings(
+        spacings=spacings,
+        classes=2,
+        filters=1,
+        depth=depth,
+        convolutions=1,
+        batch_norm=False,
+        patch_size=patch_size,
+    )
+    network = Network(settings)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        _pass_on(network[branch_name(branch)])
+        if branch:
+            _lift_hook(network["target"], depth)
+        out = network["target"]["out"]
+        out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
+        out.bias[0], out.bias[1] = 0.5, -0.5
+    return network.eval()
+
+
+def _pass_on(branch):
+    """Red through the first block of the encoder, over the skip, to the decoder's first channel."""
+    branch["enc0"]["conv0"].weight[0, 0, 1, 1] = 1.0
+    branch["dec0"]["conv0"].weight[0, 0, 1, 1] = 1.0  # the skip's channels come first
+
+
+def _lift_hook(target, depth):
+    """The hook's first channel, which comes first at the bottleneck, up to full resolution."""
+    for level in reversed(range(depth)):
+        target[f"dec{level}"]["up"].weight[0, 0, 1, 1] = 1.0
+        skip = target[f"enc{level}"]["conv0"].weight.shape[0]
+        target[f"dec{level}"]["conv0"].weight[0, skip, 1, 1] = 1.0
+
+
+def random_network(spacings, depth, patch_size, seed=0, **more) -> Network:
+    torch.manual_seed(seed)
+    settings = NetworkSettings(
+        spacings=spacings,
+        classes=3,
+        filters=3,
+        depth=depth,
+        patch_size=patch_size,
+        **{"convolutions": 1, **more},
+    )
+    network = Network(settings).eval()
+    with torch.no_grad():
+        for name, buffer in network.named_buffers():  # statistics of a network that has seen something
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+            elif name.endswith("running_mean"):
+                buffer.normal_(0, 0.1)
+    return network

@@ -1,0 +1,127 @@
+"""Runs small enough to train in a test: two colours of tissue on a few generated slides.
+
+python made_runs.py SLIDES RESULTS [KEY=JSON ...]    trains; the pairs change settings
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import made_slides
+import numpy as np
+
+from hooknet.config.datasets import DatasetSettings
+from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.project import Run
+from hooknet.data.index import SlideFiles
+from hooknet.groundtruth.centres import count_pixels, draw_centres, generator
+from hooknet.io.masks import Mask
+from hooknet.io.tables import Centres, write_centres
+from hooknet.shapes import NetworkShape
+
+COLOURS = {1: (200, 110, 170), 2: (120, 90, 190)}
+SIDE = 256
+NO_AUGMENT = {
+    "flips": False,
+    **dict.fromkeys(("elastic_um", "brightness", "contrast", "saturation", "noise", "stain"), 0.0),
+}
+#: Depth 2, one convolution a block, two spacings: 38 px in, 12 px out.
+SETTINGS = {
+    "dataset": "made",
+    "model": "hooknet",
+    "spacings": (0.5, 1.0),
+    "patch_size": 38,
+    "network": {"filters": 3, "depth": 2, "convolutions": 1, "batch_norm_momentum": 0.7},
+    "train": {
+        "epochs": 2,
+        "steps": 3,
+        "batch": 4,
+        "threads": 1,
+        "workers": 0,
+        "learning_rate": 1e-2,
+        "validation_patches": 8,
+    },
+    "infer": {"over": "everything", "tile": 200},
+}
+
+
+def merged(one: dict, other: dict) -> dict:
+    """``other`` over ``one``, section by section."""
+    found = dict(one)
+    for key, value in other.items():
+        both = isinstance(value, dict) and isinstance(one.get(key), dict)
+        found[key] = merged(one[key], value) if both else value
+    return found
+
+
+def make_run(seed: int = 1, **changes) -> Run:
+    settings = ExperimentSettings.model_validate(merged(SETTINGS, changes))
+    dataset = DatasetSettings(
+        classes={"one": {"value": 1, "colour": "#ff0000"}, "two": {"value": 2, "colour": "#0000ff"}},
+        slides=[
+            {"id": name, "slide": f"{name}.tif", "annotation": f"{name}.xml", "split": split}
+            for name, split in (("a", "training"), ("b", "validation"), ("c", "test"))
+        ],
+    )
+    return Run("made", settings, dataset, seed, None)
+
+
+def tissue_of(seed: int) -> np.ndarray:
+    """Class 1 or 2 at each pixel: a field of squares by chance."""
+    return np.kron(made_slides.random_bits(8, 8, seed) + 1, np.ones((SIDE // 8, SIDE // 8), np.uint8))
+
+
+def make_slide(folder: Path, name: str, run: Run, seed: int) -> SlideFiles:
+    """A slide, its label mask (a part of it is annotated) and its index."""
+    classes = tissue_of(seed)
+    noise = np.random.default_rng(seed).integers(-12, 13, (SIDE, SIDE, 3))
+    colours = np.array([COLOURS[1], COLOURS[2]])[classes - 1] + noise
+    slide = made_slides.write_slide(folder / f"{name}.tif", colours.astype(np.uint8), spacing=0.5)
+    labels = classes.copy()
+    labels[:, 200:] = 0
+    labels_path = made_slides.write_mask(folder / f"{name}_labels.tif", labels)
+    spec = NetworkShape(run.network).patch_spec
+    with Mask.open(labels_path) as mask:
+        table = draw_centres(mask, 60, generator(1, name))
+        table = count_pixels(table, mask, spec.output_size, spec.target_spacing, 2)
+    centres = folder / f"{name}.parquet"
+    write_centres(centres, Centres(table, ("one", "two"), spec.output_size, spec.target_spacing))
+    return SlideFiles(name, slide, made_slides.square(0.5), labels_path, centres)
+
+
+def make_slides(folder: Path, run: Run) -> tuple[list[SlideFiles], list[SlideFiles]]:
+    """Training and validation slides; made once."""
+    made = {}
+    for name, seed in (("a", 1), ("b", 2)):
+        done = folder / f"{name}.parquet"
+        made[name] = (
+            SlideFiles(
+                name, folder / f"{name}.tif", made_slides.square(0.5), folder / f"{name}_labels.tif", done
+            )
+            if done.is_file()
+            else make_slide(folder, name, run, seed)
+        )
+    return [made["a"]], [made["b"]]
+
+
+def results(folder: Path):
+    from hooknet.training.loop import TrainFiles
+
+    return TrainFiles(folder / "best.ckpt", folder / "last.ckpt", folder / "metrics.csv", folder / "state")
+
+
+def train_in(slides: Path, folder: Path, run: Run) -> None:
+    from hooknet.training.loop import train
+
+    train(run, *make_slides(slides, run), results(folder))
+
+
+if __name__ == "__main__":
+    pairs = dict(one.split("=", 1) for one in sys.argv[3:])
+    train_in(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        make_run(**{key: json.loads(value) for key, value in pairs.items()}),
+    )

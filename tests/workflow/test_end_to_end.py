@@ -1,0 +1,198 @@
+import copy
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import made_workflow
+import pytest
+import torch
+from made_workflow import ENVIRONMENT, EXPERIMENTS, SYSTEMS, command, jobs, snakemake
+
+# Long enough an epoch to be killed in the middle of the training.
+LONGER = copy.deepcopy(EXPERIMENTS)
+LONGER["defaults"]["train"].update(epochs=4, steps=40)
+
+
+def with_train(system, **settings):
+    changed = copy.deepcopy(EXPERIMENTS)
+    changed["experiments"][system]["train"] = settings
+    return changed
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A complete run; not to be changed."""
+    folder = tmp_path_factory.mktemp("run")
+    made_workflow.write(folder)
+    found = snakemake(folder)
+    assert found.returncode == 0, found.stdout
+    return folder
+
+
+def copied(folder, tmp_path):
+    """A copy with all times, which snakemake goes by, and its records."""
+    place = tmp_path / "run"
+    shutil.copytree(folder, place, symlinks=True)
+    return place
+
+
+def test_run_ends_with_a_report_of_every_system(finished):
+    report = finished / "results" / "report" / "tiny"
+    page = (report / "report.html").read_text(encoding="utf-8")
+    for system in SYSTEMS:
+        assert system in page
+        run = finished / "results" / "runs" / system
+        assert {path.name for path in run.iterdir()} - {".state.lock"} == {
+            "best.ckpt", "last.ckpt", "metrics.csv", "maps", "counts",
+        }  # fmt: skip
+    assert {path.suffix for path in (report / "figures").iterdir()} >= {".png", ".svg"}
+    assert not list(finished.rglob("*partial*"))
+
+
+def test_every_job_has_left_a_log_and_a_benchmark(finished):
+    logs = {
+        path.relative_to(finished / "results" / "logs").with_suffix("") for path in logs_of(finished, "logs")
+    }
+    benchmarks = {
+        path.relative_to(finished / "results" / "benchmarks").with_suffix("")
+        for path in logs_of(finished, "benchmarks")
+    }
+    assert logs == benchmarks
+    assert len(logs) == sum((3, 3, 3, 4, 1, 2, 1, 2, 2, 4, 1, 1))
+
+
+def logs_of(folder, kind):
+    return [path for path in (folder / "results" / kind).rglob("*") if path.is_file()]
+
+
+def test_second_run_has_nothing_to_do(finished):
+    found = snakemake(finished)
+    assert found.returncode == 0
+    assert "Nothing to be done" in found.stdout
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_new_learning_rate_runs_the_chain_of_its_experiment_only(finished, tmp_path, system):
+    folder = copied(finished, tmp_path)
+    made_workflow.write(folder, with_train(system, learning_rate=2e-3))
+    assert jobs(folder) == {"train": 1, "infer": 1, "evaluate": 2, "compare": 1, "report": 1}
+    made_workflow.write(folder, with_train(system, workers=1))
+    assert "train" not in jobs(folder), "workers change no result"
+
+
+def test_new_experiment_at_a_coarser_spacing_runs_its_own_chain_only(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    more = copy.deepcopy(EXPERIMENTS)
+    more["experiments"]["coarse"] = {"model": "unet", "spacings": [8.0]}
+    made_workflow.write(folder, more)
+    # The slides are checked for the new spacing, which makes no mask again.
+    assert jobs(folder) == {
+        "check_slide": 3, "index_centres": 2, "train": 1, "infer": 1, "evaluate": 2, "compare": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_new_tile_size_predicts_again_and_trains_nothing(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    changed = copy.deepcopy(EXPERIMENTS)
+    changed["experiments"]["unet"]["infer"] = {"over": "everything"}
+    made_workflow.write(folder, changed)
+    assert jobs(folder) == {"infer": 1, "evaluate": 2, "compare": 1, "report": 1}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory, finished):
+    """A complete run with longer trainings, on the same slides."""
+    folder = tmp_path_factory.mktemp("longer") / "run"
+    shutil.copytree(finished, folder, symlinks=True)
+    made_workflow.write(folder, LONGER)
+    found = snakemake(folder)
+    assert found.returncode == 0, found.stdout
+    return folder
+
+
+def kill_when(folder, results, there, tries=5):
+    """Take results away, and all that follows; run the workflow, kill -9 all of it as soon as ``there()`` is true."""
+    for _ in range(tries):
+        for path in results:
+            path.unlink(missing_ok=True)
+        for path in (folder / "results" / "report", *(folder / "results" / "runs").glob("*/counts")):
+            shutil.rmtree(path, ignore_errors=True)
+        run = subprocess.Popen(
+            command(), cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        while run.poll() is None and not there():
+            time.sleep(0.001)
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        # What a killed process leaves behind is the proof that it was killed at its work.
+        if there() and not any(path.exists() for path in results):
+            return
+    pytest.fail("the run was never caught at the place where it was to be killed")
+
+
+def contents(folder):
+    """What a run is judged by: tensors, maps, masks, indices and counts."""
+    results = folder / "results"
+    files = {
+        str(path.relative_to(results)): path.read_bytes()
+        for pattern in ("runs/*/maps/*", "runs/*/counts/*/*", "runs/*/metrics.csv", "slides/tiny/**/*")
+        for path in results.glob(pattern)
+        if path.is_file()
+    }
+    tensors = {
+        f"{path.parent.name}/{path.name}/{name}": tensor
+        for path in results.glob("runs/*/*.ckpt")
+        for name, tensor in torch.load(path, weights_only=True)["state"].items()
+    }
+    assert files
+    assert tensors
+    return files, tensors
+
+
+def assert_the_same(folder, other):
+    files, tensors = contents(folder)
+    wanted_files, wanted_tensors = contents(other)
+    assert list(files) == list(wanted_files)
+    assert [name for name in files if files[name] != wanted_files[name]] == []
+    assert list(tensors) == list(wanted_tensors)
+    assert [name for name in tensors if not torch.equal(tensors[name], wanted_tensors[name])] == []
+    assert not list((folder / "results").rglob("*partial*"))
+
+
+def finish(folder, undisturbed):
+    found = snakemake(folder)
+    assert found.returncode == 0, found.stdout
+    assert_the_same(folder, undisturbed)
+    assert jobs(folder) == {}
+
+
+@pytest.mark.slow
+def test_kill_during_training_ends_with_the_same_weights(undisturbed, tmp_path):
+    folder = copied(undisturbed, tmp_path)
+    run = folder / "results" / "runs" / "hooknet"
+    results = [run / name for name in ("best.ckpt", "last.ckpt", "metrics.csv")]
+    kill_when(folder, results, (run / "state" / "state.ckpt").exists)
+    assert (run / "state" / "state.ckpt").exists()
+    finish(folder, undisturbed)
+    assert "going on after epoch" in (folder / "results" / "logs" / "train" / "hooknet.log").read_text()
+    assert not (run / "state").exists()
+
+
+@pytest.mark.slow
+def test_kill_during_prediction_ends_with_the_same_map(undisturbed, tmp_path):
+    folder = copied(undisturbed, tmp_path)
+    maps = folder / "results" / "runs" / "unet" / "maps"
+    kill_when(folder, [maps / "c1.tif"], lambda: any(maps.glob(".c1.*.partial.tif")))
+    finish(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_kill_during_rasterising_ends_with_the_same_mask(undisturbed, tmp_path):
+    folder = copied(undisturbed, tmp_path)
+    slide = folder / "results" / "slides" / "tiny" / "c1"
+    kill_when(folder, [slide / "truth.tif"], lambda: any(slide.glob(".truth.*.partial.tif")))
+    finish(folder, undisturbed)

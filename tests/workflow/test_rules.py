@@ -1,0 +1,159 @@
+import copy
+import re
+import subprocess
+
+import made_workflow
+import pytest
+import yaml
+from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
+
+from hooknet.cli.main import COMMANDS
+
+FOR_PEOPLE = {"check", "describe"}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    made_workflow.write(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """A folder to run the shipped configuration in."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    return tmp_path
+
+
+def rules():
+    """Name -> text of every rule that runs a command."""
+    texts = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    parts = re.split(r"^(?:rule|checkpoint) (\w+):$", texts, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_rules_are_called_like_the_commands_they_run():
+    assert set(rules()) == set(COMMANDS) - FOR_PEOPLE
+    for name, text in rules().items():
+        assert f"python -m hooknet {name.replace('_', '-')} " in text
+
+
+@pytest.mark.parametrize("part", ["log:", "benchmark:", "conda:", "threads:", "mem_mb=", "runtime="])
+def test_every_rule_has(part):
+    assert [name for name, text in rules().items() if part not in text] == []
+
+
+def test_training_and_prediction_ask_for_the_gpu():
+    assert {name for name, text in rules().items() if "gpu=1" in text} == {"train", "infer"}
+
+
+def test_outputs_of_every_rule_go_to_results():
+    for name, text in rules().items():
+        outputs = re.search(r"    output:\n(.*?)\n    log:", text, re.DOTALL)[1]
+        for path in re.findall(r'"([^"{]*/[^"]*)"', outputs):
+            assert path.startswith(("results/", "../report/")), (name, path)
+
+
+def test_lint_finds_nothing(shipped):
+    found = snakemake(shipped, "--lint")
+    assert found.returncode == 0, found.stdout
+    assert "Congratulations" in found.stdout
+
+
+def test_snakefmt_has_nothing_to_change():
+    found = subprocess.run(
+        [str(BIN / "snakefmt"), "--check", "Snakefile", "workflow"], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+
+
+def test_both_snakefiles_give_the_same_jobs(shipped):
+    root = jobs(shipped)
+    assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
+    assert set(root) == set(rules())
+
+
+def test_jobs_of_a_run_are_counted_out(tiny):
+    # Three slides, one of them to test; two systems; one slide with two kinds of truth.
+    assert jobs(tiny) == {
+        "make_demo_slide": 3, "check_slide": 3, "read_annotations": 3, "rasterise": 4, "detect_tissue": 1,
+        "index_centres": 2, "make_splits": 1, "train": 2, "infer": 2, "evaluate": 4, "compare": 1, "report": 1,
+    }  # fmt: skip
+
+
+def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monkeypatch):
+    dataset = copy.deepcopy(made_workflow.DATASET)
+    dataset["slides"][2].update(annotation="-", truth="-")
+    monkeypatch.setattr(made_workflow, "DATASET", dataset)
+    made_workflow.write(tmp_path)
+    counts = jobs(tmp_path)
+    assert (counts["train"], counts["infer"]) == (2, 2)
+    assert not {"evaluate", "compare", "report"} & set(counts)
+
+
+def test_demo_with_three_seeds_trains_nine_times(shipped):
+    counts = jobs(shipped, "--config", "experiments=config/examples/demo_seeds/experiments.yaml")
+    assert (counts["train"], counts["report"]) == (9, 1)
+
+
+@pytest.mark.skipif(not (ROOT.parent / "shared" / "data" / "glas").is_dir(), reason="needs the GlaS fields")
+def test_glas_trains_two_systems_on_three_folds():
+    folder = "config/examples/glas"
+    options = ("--config", f"datasets={folder}/datasets.yaml", f"experiments={folder}/experiments.yaml")
+    # Its paths start at the repository, where nothing is written by a dry run.
+    counts = jobs(ROOT, *options, "--forceall")
+    assert {name: counts[name] for name in ("check_slide", "rasterise", "train", "infer", "evaluate")} == {
+        "check_slide": 39,
+        "rasterise": 78,
+        "train": 6,
+        "infer": 78,
+        "evaluate": 156,
+    }
+
+
+@pytest.mark.parametrize("name", ["breast", "lung"])
+def test_examples_of_private_cohorts_say_which_file_is_missing(name):
+    folder = f"config/examples/{name}"
+    options = ("--config", f"datasets={folder}/datasets.yaml", f"experiments={folder}/experiments.yaml")
+    found = snakemake(ROOT, "-n", *options)
+    assert found.returncode == 1
+    assert (
+        f"hooknet: {folder}/datasets.yaml: datasets.{name}: slide '{name}01': slide: found no file"
+        in found.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("experiments", "patch_size", "patch_siez",
+         "config/experiments.yaml: defaults.patch_siez: unknown key; did you mean 'patch_size'? possible: "),
+        ("experiments", "dataset: tiny", "dataset: tinny",
+         "config/experiments.yaml: experiments.unet.dataset: no dataset 'tinny'; did you mean 'tiny'? possible: tiny"),
+        ("experiments", "- 4.0", "- 5.0",
+         "config/experiments.yaml: experiments.hooknet: no decoder map of a branch at 5 µm/px "),
+        ("datasets", "split: test", "split: tset",
+         "config/datasets.yaml: datasets.tiny.slides.2.split: found 'tset', wanted 'training', 'validation' or 'test'"),
+        ("datasets", "datasets:", "datasets: [", "config/datasets.yaml: line "),
+    ],
+)  # fmt: skip
+def test_wrong_configuration_stops_snakemake_with_one_line(tiny, file, old, new, line):
+    path = tiny / "config" / f"{file}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    found = snakemake(tiny)
+    assert found.returncode == 1
+    told = [one for one in found.stdout.splitlines() if not one.startswith("Using workflow specific profile")]
+    assert len(told) == 1, found.stdout
+    assert told[0].startswith(f"hooknet: {line}")
+    assert not (tiny / "results").exists()
+
+
+def test_profile_is_found_and_goes_on_after_a_crash():
+    profile = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    assert profile["rerun-incomplete"] is True
+    assert profile["nolock"] is True
+    # `--resources gpu=1` would replace any resources of the profile.
+    assert "resources" not in profile

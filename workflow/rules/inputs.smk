@@ -1,0 +1,123 @@
+"""Functions that name the inputs of rules, in the order of the pipeline."""
+
+
+def slide_file(wildcards):
+    return slide_of(wildcards).slide
+
+
+def annotation_file(wildcards):
+    return layout.source_of(slide_of(wildcards), wildcards.role)
+
+
+def raster_source(wildcards):
+    """The user's own raster, or the GeoJSON that read-annotations makes of shapes."""
+    path = annotation_file(wildcards)
+    if is_raster(path):
+        return path
+    return (
+        f"results/slides/{wildcards.dataset}/{wildcards.slide}/{wildcards.role}.geojson"
+    )
+
+
+def all_counts(wildcards):
+    return [
+        layout.slide_folder(wildcards.dataset, slide.id) / f"{role}.json"
+        for slide in dataset_of(wildcards).slides
+        for role in layout.roles_of(slide)
+    ]
+
+
+def run_splits(wildcards):
+    return layout.splits_sheet(RUNS[wildcards.run].dataset_name)
+
+
+def train_slides(wildcards):
+    run = RUNS[wildcards.run]
+    sides = assigned(run)
+    return [*run.slides("training", sides), *run.slides("validation", sides)]
+
+
+def train_images(wildcards):
+    return [slide.slide for slide in train_slides(wildcards)]
+
+
+def train_masks(wildcards):
+    return [
+        slide_folder(wildcards.run, slide.id) / "labels.tif"
+        for slide in train_slides(wildcards)
+    ]
+
+
+def train_centres(wildcards):
+    name = layout.centres_name(NetworkShape(RUNS[wildcards.run].network).patch_spec)
+    return [
+        slide_folder(wildcards.run, slide.id) / name
+        for slide in train_slides(wildcards)
+    ]
+
+
+def train_start(wildcards):
+    start = RUNS[wildcards.run].settings.train.init_from
+    return [] if start is None else start
+
+
+def infer_checkpoint(wildcards):
+    return RUNS[wildcards.run].weights
+
+
+def infer_tissue(wildcards):
+    if RUNS[wildcards.run].settings.infer.over != "tissue":
+        return []
+    return slide_folder(wildcards.run, wildcards.slide) / "tissue.tif"
+
+
+def infer_mask(wildcards):
+    if RUNS[wildcards.run].settings.infer.over != "mask":
+        return []
+    return slide_of(wildcards).infer_mask
+
+
+def infer_labels(wildcards):
+    """Rasters that the map will be scored against: all their pixels are predicted, also pale fat."""
+    folder = slide_folder(wildcards.run, wildcards.slide)
+    return [folder / f"{role}.tif" for role in layout.roles_of(slide_of(wildcards))]
+
+
+def all_maps(wildcards):
+    return [
+        layout.map_path(name, slide.id)
+        for name, run in RUNS.items()
+        for slide in test_slides(run)
+    ]
+
+
+def truth_mask(wildcards):
+    return slide_folder(wildcards.run, wildcards.slide) / f"{wildcards.role}.tif"
+
+
+def dataset_counts(wildcards):
+    return [
+        layout.counts_path(name, role, slide.id)
+        for name in dataset_runs(wildcards)
+        for slide in test_slides(RUNS[name])
+        for role in layout.roles_of(slide)
+    ]
+
+
+def dataset_results(wildcards):
+    """What the report shows besides counts."""
+    maps = [
+        layout.map_path(name, slide.id)
+        for name in dataset_runs(wildcards)
+        for slide in test_slides(RUNS[name])
+    ]
+    curves = [
+        layout.run_folder(name) / "metrics.csv"
+        for name in dataset_runs(wildcards)
+        if RUNS[name].settings.checkpoint is None
+    ]
+    records = [
+        layout.slide_folder(wildcards.dataset, slide.id) / "slide.json"
+        for slide in dataset_of(wildcards).slides
+    ]
+    return maps + curves + records

@@ -1,0 +1,112 @@
+"""Functions that name the parameters of rules.
+
+Each rule carries a digest of what its outputs depend on, so that it runs again when that changes, and only then.
+"""
+
+
+def phantom_dataset(wildcards):
+    return PHANTOMS[wildcards.slide]
+
+
+def phantom_settings(wildcards):
+    return digest(PROJECT.datasets[phantom_dataset(wildcards)].phantom)
+
+
+def slide_settings(wildcards):
+    """What a slide's own facts depend on besides its file."""
+    return digest(
+        slide_of(wildcards).model_dump(mode="json", include={"slide", "spacing"})
+    )
+
+
+def check_settings(wildcards):
+    runs = [RUNS[name] for name in dataset_runs(wildcards)]
+    return digest(
+        slide_settings(wildcards),
+        sorted({one for run in runs for one in run.settings.spacings}),
+    )
+
+
+def annotation_settings(wildcards):
+    dataset = dataset_of(wildcards)
+    keys = {
+        "classes",
+        "hole_groups",
+        "hole_order",
+        "ignore_groups",
+        "region_groups",
+        "region_default",
+        "origin",
+    }
+    return digest(
+        slide_settings(wildcards), dataset.model_dump(mode="json", include=keys)
+    )
+
+
+def rasterise_settings(wildcards):
+    return digest(
+        annotation_settings(wildcards), PROJECT.mask_spacing(wildcards.dataset)
+    )
+
+
+def tissue_settings(wildcards):
+    return digest(slide_settings(wildcards), dataset_of(wildcards).tissue)
+
+
+def centre_settings(wildcards):
+    return digest(dataset_of(wildcards).centres)
+
+
+def split_settings(wildcards):
+    """Which folds test is all that the check of the splits asks of the experiments."""
+    dataset = dataset_of(wildcards)
+    rows = [
+        one.model_dump(mode="json", include={"id", "patient", "split", "fold"})
+        for one in dataset.slides
+    ]
+    folds = sorted({RUNS[name].fold for name in dataset_runs(wildcards)}, key=str)
+    return digest(rows, dataset.splits, folds)
+
+
+def splits_folder(wildcards):
+    return layout.splits_sheet(wildcards.dataset).parent
+
+
+def run_slides_folder(wildcards):
+    return layout.splits_sheet(RUNS[wildcards.run].dataset_name).parent
+
+
+def train_threads(wildcards):
+    return RUNS[wildcards.run].settings.train.threads
+
+
+def train_settings(wildcards):
+    return digest(RUNS[wildcards.run].training_settings())
+
+
+def infer_settings(wildcards):
+    run = RUNS[wildcards.run]
+    colours = [one.colour for one in run.dataset.label_map.classes]
+    return digest(run.settings.infer, colours, slide_settings(wildcards))
+
+
+def infer_options(wildcards, input):
+    """Flags for what is there only sometimes."""
+    flags = [f"--tissue {quote(input.tissue)}"] if input.tissue else []
+    flags += [f"--labels {quote(path)}" for path in input.labels]
+    if RUNS[wildcards.run].settings.infer.probabilities:
+        folder = layout.run_folder(wildcards.run) / "probabilities"
+        flags.append(f"--probabilities {quote(str(folder / wildcards.slide))}.tif")
+    return " ".join(flags)
+
+
+def report_settings(wildcards):
+    runs = {
+        name: RUNS[name].settings.model_dump(mode="json")
+        for name in dataset_runs(wildcards)
+    }
+    return digest(dataset_of(wildcards), runs)
+
+
+def report_folder(wildcards):
+    return layout.report_folder(wildcards.dataset)
