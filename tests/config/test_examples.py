@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from hooknet.config.document import read_document
-from hooknet.config.project import load_project, missing_files, missing_files
+from hooknet.config.layout import run_folder
+from hooknet.config.project import load_project, missing_files
 from hooknet.shapes import NetworkShape
 from hooknet.work import parameter_count
 
@@ -165,8 +166,10 @@ def test_weights_of_another_experiment_are_used_without_training():
     assert run.dataset.label_map.names == trained.dataset.label_map.names
 
 
-def test_weights_that_are_not_there_are_told_before_any_job():
-    assert missing_files(example("apply"))[-1] == (
-        "config/examples/apply/experiments.yaml: experiments.glas_hooknet.checkpoint: found no file "
+def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_path):
+    project = example("apply")
+    monkeypatch.chdir(tmp_path)
+    assert missing_files(project)[-1] == (
+        f"{project.experiments_file}: experiments.glas_hooknet.checkpoint: found no file "
         "'results/runs/hooknet_0.62_2.48-fold0/best.ckpt'; correct the path (paths start at the working directory)"
     )
