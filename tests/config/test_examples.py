@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from hooknet.config.document import read_document
-from hooknet.config.layout import run_folder
 from hooknet.config.project import load_project, missing_files
 from hooknet.shapes import NetworkShape
 from hooknet.work import parameter_count
