@@ -63,7 +63,13 @@ class Run:
     def training_settings(self) -> dict[str, Any]:
         """All that weights depend on: not how a map will be inferred, nor how many workers read patches."""
         classes = [(one.name, one.value) for one in self.dataset.label_map.classes]
-        left_out: Any = {"infer": True, "seeds": True, "folds": True, "checkpoint": True, "train": {"workers"}}
+        left_out: Any = {
+            "infer": True,
+            "seeds": True,
+            "folds": True,
+            "checkpoint": True,
+            "train": {"workers"},
+        }
         settings = self.settings.model_dump(mode="json", exclude=left_out)
         return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
 
