@@ -14,7 +14,7 @@ import numpy as np
 
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.experiments import ExperimentSettings
-from hooknet.config.project import Run
+from hooknet.config.run import Run
 from hooknet.data.index import SlideFiles
 from hooknet.groundtruth.centres import count_pixels, draw_centres, generator
 from hooknet.io.masks import Mask

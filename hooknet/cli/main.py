@@ -76,6 +76,10 @@ def main() -> None:
     except Exception as error:
         # A full disk, a read-only folder: not ours to mend either.  Outputs were written beside their place.
         trouble = _disk_trouble(error)
+        if trouble is None and type(error).__name__ == "OutOfMemoryError":  # torch's; not imported for this
+            _stop(
+                "out of memory on the device; lower train.batch, infer.tile or network.filters of the experiment"
+            )
         if trouble is None:
             raise
         place = f"{trouble.filename}: " if trouble.filename else ""

@@ -13,9 +13,18 @@ if TYPE_CHECKING:
 DATASETS_FILE = Path("config/datasets.yaml")
 EXPERIMENTS_FILE = Path("config/experiments.yaml")
 
-Datasets = Annotated[Path, typer.Option("--datasets", help="YAML file of the datasets.", show_default=True)]
+# The workflow says them by environment: a path in a rule's command would re-run everything when a file is renamed.
+Datasets = Annotated[
+    Path,
+    typer.Option(
+        "--datasets", envvar="HOOKNET_DATASETS", help="YAML file of the datasets.", show_default=True
+    ),
+]
 Experiments = Annotated[
-    Path, typer.Option("--experiments", help="YAML file of the experiments.", show_default=True)
+    Path,
+    typer.Option(
+        "--experiments", envvar="HOOKNET_EXPERIMENTS", help="YAML file of the experiments.", show_default=True
+    ),
 ]
 DatasetName = Annotated[str, typer.Option("--dataset", help="Name of a dataset in that file.")]
 SlideId = Annotated[str, typer.Option("--slide", help="Id of one of the dataset's slides.")]

@@ -26,7 +26,9 @@ def run(
     dataset: DatasetName,
     slide: SlideId,
     annotation: Annotated[Path, typer.Option(help="ASAP XML or QuPath GeoJSON.")],
-    output: Annotated[Path, typer.Option(help="GeoJSON to write, in level-0 px of the slide.")],
+    output: Annotated[
+        Path, typer.Option(help="GeoJSON to write; coordinates count as in the annotation file.")
+    ],
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
@@ -43,7 +45,8 @@ def run(
         cleaned = clean(
             read_annotations(annotation), settings.label_map, opened.size, offset, str(annotation)
         )
-    if not cleaned.painted:
+    # A region of interest alone is truth where the settings say what fills it.
+    if not cleaned.painted and not (cleaned.regions_of_interest and settings.region_default):
         raise AnnotationError(
             f"{annotation}: found no region of any class, wanted one at least; "
             f"annotate slide {slide!r}, or leave its annotation empty"

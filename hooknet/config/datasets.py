@@ -64,7 +64,7 @@ class SlideSettings(Settings):
         parts = parts if isinstance(parts, (list, tuple)) else (parts,)
         low, high = PLAUSIBLE_SPACING
         try:
-            numbers = tuple(float(part) for part in parts)
+            numbers = () if any(isinstance(part, bool) for part in parts) else tuple(map(float, parts))
         except (TypeError, ValueError):
             numbers = ()
         if value is not None and (

@@ -45,7 +45,7 @@ class TrainOptions(Settings):
     batch: Count = 12
     learning_rate: PositiveFloat = 5e-6
     l2: NotNegative = 1e-3
-    validation_patches: Count = 200
+    validation_patches: Count = 1000
     stop_after: Count | None = None
     threads: Count = 2
     workers: Annotated[int, Field(ge=0)] = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hooknet.config import layout
-from hooknet.config.datasets import SPLITS, DatasetSettings, SlideSettings
+from hooknet.config.datasets import SPLITS, DatasetSettings
 from hooknet.config.document import (
     PATTERNS,
     SAFE_NAME,
@@ -22,78 +22,13 @@ from hooknet.config.document import (
     read_document,
 )
 from hooknet.config.experiments import ExperimentSettings, ExperimentsFile
+from hooknet.config.run import Run
 from hooknet.config.sheets import read_sheet
 from hooknet.errors import ConfigError, ShapeError
-from hooknet.shapes import NetworkSettings
 
 CORRECT = "correct the path (paths start at the working directory)"
 
-
-@dataclass(frozen=True)
-class Run:
-    """One training: an experiment, a seed and (where the dataset has folds) the fold that tests."""
-
-    experiment: str
-    settings: ExperimentSettings
-    dataset: DatasetSettings
-    seed: int
-    fold: int | None
-
-    @property
-    def system(self) -> str:
-        """The experiment and seed: what is compared; the folds of a system are pooled."""
-        return f"{self.experiment}-seed{self.seed}" if len(self.settings.seeds) > 1 else self.experiment
-
-    @property
-    def name(self) -> str:
-        """The name of the run's folder."""
-        return self.system if self.fold is None else f"{self.system}-fold{self.fold}"
-
-    @property
-    def dataset_name(self) -> str:
-        """The dataset's key in the YAML file."""
-        return self.settings.dataset
-
-    @property
-    def weights(self) -> Path:
-        """The checkpoint that predicts: what training makes, or the one the experiment names."""
-        named = self.settings.checkpoint
-        return layout.run_folder(self.name) / "best.ckpt" if named is None else Path(named)
-
-    def training_settings(self) -> dict[str, Any]:
-        """All that weights depend on: not how a map will be inferred, nor how many workers read patches."""
-        classes = [(one.name, one.value) for one in self.dataset.label_map.classes]
-        left_out: Any = {
-            "infer": True,
-            "seeds": True,
-            "folds": True,
-            "checkpoint": True,
-            "train": {"workers"},
-        }
-        settings = self.settings.model_dump(mode="json", exclude=left_out)
-        return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
-
-    @property
-    def network(self) -> NetworkSettings:
-        """What the network is built from."""
-        return self.settings.network_settings(len(self.dataset.classes))
-
-    def slides(self, split: str, assigned: dict[str, str] | None = None) -> tuple[SlideSettings, ...]:
-        """The slides of ``training``, ``validation`` or ``test``.
-
-        Fold f tests, fold f + 1 validates, the others train.  ``assigned`` is the sheet that ``make-splits``
-        wrote (slide id -> split or fold), for datasets whose splits are made.
-        """
-        return tuple(one for one in self.dataset.slides if self._side(one, assigned) == split)
-
-    def _side(self, slide: SlideSettings, assigned: dict[str, str] | None) -> str | None:
-        folds = self.dataset.folds
-        if folds is None:
-            return slide.split if assigned is None else assigned[slide.id]
-        number = slide.fold if assigned is None else int(assigned[slide.id])
-        if number is None or self.fold is None:
-            return None
-        return {self.fold: "test", (self.fold + 1) % len(folds): "validation"}.get(number, "training")
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
 
 
 @dataclass(frozen=True)
@@ -160,6 +95,7 @@ def load_project(datasets_file: str | Path, experiments_file: str | Path) -> Pro
         where = f"{experiments_path}: experiments.{name}"
         _check_experiment(where, settings, datasets)
     project = Project(datasets, experiments, datasets_path, experiments_path)
+    _check_weights(project)
     if not project.runs:
         raise ConfigError(f"{experiments_path}: experiments: found none, wanted one at least")
     return project
@@ -179,7 +115,7 @@ def missing_files(project: Project) -> list[str]:
                         f"{project.datasets_file}: datasets.{name}: slide {slide.id!r}: {key}: "
                         f"found no file {path!r}; {CORRECT}"
                     )
-    made = {layout.run_folder(run) / name for run in project.runs for name in ("best.ckpt", "last.ckpt")}
+    made = {layout.run_folder(run) / name for run in project.runs for name in CHECKPOINTS}
     for name, experiment in project.experiments.items():
         start = experiment.train.init_from
         if start is not None and Path(start) not in made and not Path(start).is_file():
@@ -192,6 +128,22 @@ def missing_files(project: Project) -> list[str]:
                 f"{project.experiments_file}: experiments.{name}.checkpoint: found no file {weights!r}; {CORRECT}"
             )
     return lines
+
+
+def _check_weights(project: Project) -> None:
+    """ConfigError where a run starts from, or predicts with, the weights of another fold of its own dataset."""
+    made = {layout.run_folder(name) / file: run for name, run in project.runs.items() for file in CHECKPOINTS}
+    for run in project.runs.values():
+        for key, path in (
+            ("train.init_from", run.settings.train.init_from),
+            ("checkpoint", run.settings.checkpoint),
+        ):
+            origin = None if path is None else made.get(Path(path))
+            if origin is not None and origin.dataset_name == run.dataset_name and origin.fold != run.fold:
+                raise ConfigError(
+                    f"{project.experiments_file}: experiments.{run.experiment}.{key}: run {run.name!r} would test on "
+                    f"slides that {path!r} was trained or chosen on; give each fold an experiment of its own (`folds`)"
+                )
 
 
 def digest(*sections: Settings | dict[str, Any] | list[Any] | tuple[Any, ...] | str | float | None) -> str:

@@ -46,9 +46,12 @@ class CentreIndex:
         return self.table[columns].to_numpy(np.int32)
 
     def missing_classes(self) -> list[str]:
-        """Names of the classes without a single centre."""
-        present = set(self.labels.tolist())
-        return [name for value, name in enumerate(self.names, start=1) if value not in present]
+        """Names of the classes that no patch centred on them would show."""
+        labels, pixels = self.labels, self.pixels
+        shown = [
+            bool((pixels[labels == value, value - 1] > 0).any()) for value in range(1, len(self.names) + 1)
+        ]
+        return [name for name, there in zip(self.names, shown, strict=True) if not there]
 
 
 def load_index(slides: Sequence[SlideFiles], names: tuple[str, ...], spec: PatchSpec) -> CentreIndex:

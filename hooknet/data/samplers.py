@@ -26,7 +26,11 @@ class PixelBalanced:
         """``labels`` (centres,): class under the centre, 1..K; ``pixels`` (centres, K) of the label patch."""
         self._pixels = pixels
         self._batch = batch
-        self._rows = [np.flatnonzero(labels == value) for value in range(1, pixels.shape[1] + 1)]
+        # At a coarse spacing a patch may show none of a small region: drawing it would never fill its class.
+        self._rows = [
+            np.flatnonzero((labels == value) & (pixels[:, value - 1] > 0))
+            for value in range(1, pixels.shape[1] + 1)
+        ]
         self._present = np.array([len(rows) > 0 for rows in self._rows])
         self._rng = np.random.default_rng([seed, 1])
         self._step = 0

@@ -51,10 +51,12 @@ class CleanedAnnotations:
 
     ``counts``: "shapes" in the file; "regions" kept; "repaired" self-intersections; "without_area" dropped;
     "partly_outside" the slide (kept whole); "not_a_region:<kind>" points and lines; "ignored:<group>".
+    ``offset``: what was added to the coordinates of the file.
     """
 
     regions: tuple[Region, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
+    offset: tuple[float, float] = (0.0, 0.0)
 
     @property
     def painted(self) -> tuple[Region, ...]:
@@ -95,7 +97,7 @@ def clean(
     counts["regions"] = len(regions)
     logger.info("%s: %s", source, ", ".join(f"{name} {count}" for name, count in counts.items()))
     rois = [one for one in regions if one.role == "roi"]
-    return CleanedAnnotations((*rois, *_in_painting_order(regions, label_map)), dict(counts))
+    return CleanedAnnotations((*rois, *_in_painting_order(regions, label_map)), dict(counts), offset)
 
 
 def _known(
@@ -222,9 +224,17 @@ def _containment(
 
 
 def to_geojson(cleaned: CleanedAnnotations, path: str | Path, label_map: LabelMap) -> None:
-    """Write the regions so that QuPath shows them and :func:`from_geojson` gives them back exactly."""
-    features = (_feature(one, label_map) for one in cleaned.regions)
-    write_geojson(path, features, own={"counts": dict(cleaned.counts)})
+    """Write the regions so that QuPath shows them in place and :func:`from_geojson` gives them back.
+
+    Coordinates count from where those of the annotation file did: without ``cleaned.offset``.
+    """
+    back = (-cleaned.offset[0], -cleaned.offset[1])
+    features = (_feature(_moved(one, back), label_map) for one in cleaned.regions)
+    write_geojson(path, features, own={"counts": dict(cleaned.counts), "offset": list(cleaned.offset)})
+
+
+def _moved(region: Region, offset: tuple[float, float]) -> Region:
+    return region if offset == (0, 0) else replace(region, geometry=translate(region.geometry, *offset))
 
 
 def _feature(region: Region, label_map: LabelMap) -> Json:
@@ -241,16 +251,18 @@ def _feature(region: Region, label_map: LabelMap) -> Json:
 
 
 def from_geojson(path: str | Path) -> CleanedAnnotations:
-    """The regions that :func:`to_geojson` wrote, exact; AnnotationError for any other GeoJSON."""
+    """The regions that :func:`to_geojson` wrote, in level-0 px of the slide; AnnotationError for any other GeoJSON."""
     features, own = read_features(path)
     try:
-        regions = tuple(_read_region(one.shapes, one.own) for one in features)
+        x, y = own["offset"]
+        offset = (float(x), float(y))
+        regions = tuple(_moved(_read_region(one.shapes, one.own), offset) for one in features)
         counts = {str(name): int(count) for name, count in own["counts"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(
             f"{path}: lacks {error}; wanted GeoJSON of cleaned annotations as this package writes it"
         ) from error
-    return CleanedAnnotations(regions, counts)
+    return CleanedAnnotations(regions, counts, offset)
 
 
 def _read_region(shapes: tuple[Shape, ...], own: Mapping[str, object]) -> Region:

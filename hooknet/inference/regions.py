@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hooknet.coordinates import EPSILON, RasterGrid, nearest_index
-from hooknet.io.rasters import LabelRaster
+from hooknet.io.rasters import STRIP_PIXELS, LabelRaster
 
 Pixels = NDArray[np.bool_]
 
@@ -52,13 +52,18 @@ def covered(mask: LabelRaster, grid: RasterGrid, column: int, row: int, width: i
     # Mask px whose centres fall into the block.
     first_column, last_column = _centres_within(column, width, ratio)
     first_row, last_row = _centres_within(row, height, ratio)
-    labels = mask.read(first_column, first_row, last_column - first_column, last_row - first_row)
+    to_column = nearest_index(first_column, last_column - first_column, ratio) - column
+    to_row = nearest_index(first_row, last_row - first_row, ratio) - row
+    starts = np.searchsorted(
+        to_column, np.arange(width)
+    )  # where the mask px of each column of the block begin
     found = np.zeros((height, width), bool)
-    if labels.any():
-        rows, columns = np.nonzero(labels)
-        to_row = nearest_index(first_row, labels.shape[0], ratio) - row
-        to_column = nearest_index(first_column, labels.shape[1], ratio) - column
-        found[to_row[rows], to_column[columns]] = True
+    strip = max(1, STRIP_PIXELS // max(1, len(to_column)))
+    for first in range(0, len(to_row), strip):
+        part = to_row[first : first + strip]
+        labels = mask.read(first_column, first_row + first, len(to_column), len(part)) > 0
+        if labels.any():
+            np.logical_or.at(found, part, np.logical_or.reduceat(labels, starts, axis=1))
     return found
 
 

@@ -14,7 +14,7 @@ import torch
 from rich.progress import Progress
 
 from hooknet.config.datasets import SlideSettings
-from hooknet.config.project import Run
+from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.dense import Canvases, Tiling, segment
@@ -40,10 +40,14 @@ class MapFiles:
     labels: tuple[Path, ...]
 
 
-def load_network(run: Run, path: Path) -> Network:
+def load_network(run: Run, path: Path, slide: str) -> Network:
     """The trained network in eval mode on the device that is there; CheckpointError unless it is this run's."""
     checkpoint = load_checkpoint(path)
     _check_fits(run, checkpoint, path)
+    if checkpoint.spec.get("dataset") == run.dataset_name and slide in checkpoint.spec.get("slides", []):
+        logger.warning(
+            "%s: %s was trained or chosen on slide %s; a score on it means nothing", slide, path, slide
+        )
     network = build_model(run.settings.model, run.network)
     restore(network, checkpoint.state_dict, path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -54,7 +58,7 @@ def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> 
     """Write the map of a slide (and its probabilities), over what the experiment says and all ``files.labels``."""
     options = run.settings.infer
     torch.set_num_threads(run.settings.train.threads)
-    network = load_network(run, checkpoint)
+    network = load_network(run, checkpoint, slide.id)
     label_map = run.dataset.label_map
     seen = np.zeros(len(label_map) + 1, np.int64)
     with contextlib.ExitStack() as stack:
@@ -74,6 +78,13 @@ def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> 
             shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
         progress = stack.enter_context(_progress(slide.id))
         tiling = Tiling.of(network, options.tile)
+        if tiling.size > options.tile:
+            logger.warning(
+                "%s: tiles of %d px, more than infer.tile %d: the smallest without seams",
+                slide.id,
+                tiling.size,
+                options.tile,
+            )
         pixels = segment(
             network, opened, Wanted(inside, tuple(masks)), tiling, Canvases(canvas, shares), progress
         )

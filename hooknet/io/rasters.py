@@ -23,6 +23,8 @@ from hooknet.errors import MaskError
 
 # Read at most so many px at once when a coarser raster is taken out of a finer one (16 MiB).
 STRIP_PIXELS = 2**24
+# A raster nearly as large as the slide, but not of its size, is a cropped one, not a coarser one.
+SMALLEST_RATIO = 1.5
 
 Labels = NDArray[np.uint8]
 Indices = NDArray[np.int64]
@@ -192,18 +194,22 @@ class LabelRaster:
 def open_raster(path: str | Path, slide_size: tuple[int, int]) -> LabelRaster:
     """Someone's own single-band uint8 label raster (palette: its indices), as truth over a whole slide.
 
-    Its size is the slide's level-0 (width, height), or smaller by one factor: along the longer side exactly,
-    along the other within one raster px.  It covers the slide from edge to edge; its spacing is not known
-    (nan).  MaskError otherwise.
+    Its size is the slide's level-0 (width, height), or both sides smaller by one whole factor (the last px cut or
+    filled up), or by one ratio that both sides show within a raster px.  Its spacing is not known (nan).
+    MaskError otherwise.
     """
     path = Path(path)
     with open_single_band(path) as dataset:
         width, height = dataset.width, dataset.height
     wide, high = slide_size
-    coarser = width <= wide and height <= high
+    whole = max(1, round(wide / width))
+    if all(long // whole <= short <= -(-long // whole) for long, short in ((wide, width), (high, height))):
+        return LabelRaster(path, RasterGrid(width, height, float("nan"), float(whole), float(whole)))
+    coarser = wide / width > SMALLEST_RATIO and high / height > SMALLEST_RATIO
     if not coarser or abs(width * high - height * wide) > max(wide, high):
         raise MaskError(
             f"{path}: found {width} x {height} px, wanted the slide's {wide} x {high} px or the whole slide "
             "at a coarser scale (same aspect within one px); is it another slide's, or a part of this one?"
         )
-    return LabelRaster(path, RasterGrid(width, height, float("nan"), wide / width, high / height))
+    step = wide / width if width >= height else high / height  # the longer side tells it best
+    return LabelRaster(path, RasterGrid(width, height, float("nan"), step, step))

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from hooknet.errors import ConfigError, HookNetError, MaskError
 from hooknet.io.atomic import atomic, write_text
 
-CENTRE_COLUMNS = ("x", "y", "label", "region")
 _META = b"hooknet"
 
 

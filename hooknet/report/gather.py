@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ import pandas as pd
 import hooknet
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
-from hooknet.config.project import Project, Run
+from hooknet.config.project import Project
+from hooknet.config.run import Run
 from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.cohort import TITLES, compare_systems
 from hooknet.groundtruth.geometries import from_geojson
@@ -73,7 +76,9 @@ def gather(project: Project, dataset: str, assigned: dict[str, str], folders: Fo
             "datasets file": str(project.datasets_file),
             "experiments file": str(project.experiments_file),
             "label mask spacing": f"{project.mask_spacing(dataset):g} µm/px",
-            "origin of coordinates": settings.origin,
+            **_flat(
+                settings.model_dump(mode="json", include={"origin", "splits", "tissue", "centres", "phantom"})
+            ),
         },
         versions=_versions(),
         warnings=tuple(_warnings(project, dataset, folders.slides)),
@@ -104,20 +109,23 @@ def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
         curves.append(table if run.fold is None else table.assign(fold=run.fold))
     options = first.settings
     lam = options.loss_weights[0] if options.loss_weights is not None and len(options.spacings) > 1 else None
-    told = {
-        "patch": f"{options.patch_size} px",
-        "filters": str(options.network.filters),
-        "depth": str(options.network.depth),
-        "steps": f"{options.train.epochs} × {options.train.steps}",
-        "batch": str(options.train.batch),
-        "learning rate": f"{options.train.learning_rate:g}",
-        "L2": f"{options.train.l2:g}",
-        "seed": str(first.seed),
-        "inference over": options.infer.over,
+    told = _flat(options.model_dump(mode="json", exclude={"dataset", "seeds", "folds"})) | {
+        "seed": str(first.seed)
     }
     drawn = pd.concat(curves, ignore_index=True) if curves else None
     weights = parameter_count(NetworkShape(first.network))
     return ReportSystem(name, options.model, options.spacings, lam, weights, told, drawn)
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as ``section.key`` -> text."""
+    told: dict[str, str] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            told |= _flat(value, f"{prefix}{key}.")
+        else:
+            told[f"{prefix}{key}"] = "–" if value is None else str(value)
+    return told
 
 
 def _slides_table(project: Project, dataset: str, assigned: dict[str, str], folder: Path) -> pd.DataFrame:

@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader
 import hooknet
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import centres_name
-from hooknet.config.project import Run, digest
+from hooknet.config.project import digest
+from hooknet.config.run import Run
 from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
@@ -76,7 +77,7 @@ def train(
     augment = Augment(Strengths(**settings.augment.model_dump()), spec, layout)
     module = Segmentation(network, augment, settings.train.learning_rate, settings.train.l2, names)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _trainer(run, files.state, names)
+    trainer = _trainer(run, files.state, checkpoint_spec(run, (*training, *validation)), names)
     draws = _draws(run, train_index)
     loaders = _loaders(run, network, train_index, check_index, layout, draws)
     if state is None or _go_on(state, draws, run):
@@ -136,7 +137,7 @@ def new_network(run: Run) -> Network:
     return network
 
 
-def checkpoint_spec(run: Run) -> dict[str, Any]:
+def checkpoint_spec(run: Run, slides: Sequence[SlideFiles]) -> dict[str, Any]:
     """What is stored with the weights: everything needed to use them, and where they come from."""
     classes = [{"name": one.name, "colour": one.colour} for one in run.dataset.label_map.classes]
     return {
@@ -146,6 +147,7 @@ def checkpoint_spec(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "fold": run.fold,
         "classes": classes,
+        "slides": [one.id for one in slides],  # trained or chosen on: no score on them is honest
         "settings": run.settings.model_dump(mode="json"),
         "version": hooknet.__version__,
     }
@@ -202,9 +204,9 @@ def _loaders(
     return training, checking
 
 
-def _trainer(run: Run, folder: Path, names: tuple[str, ...]) -> lightning.Trainer:
+def _trainer(run: Run, folder: Path, spec: dict[str, Any], names: tuple[str, ...]) -> lightning.Trainer:
     options = run.settings.train
-    callbacks: list[lightning.Callback] = [Keeper(folder, checkpoint_spec(run), names)]
+    callbacks: list[lightning.Callback] = [Keeper(folder, spec, names)]
     if options.stop_after is not None:
         stop = EarlyStopping(
             "validation_macro_f1", patience=options.stop_after, mode="max", check_on_train_epoch_end=True
@@ -236,7 +238,9 @@ def _identity(run: Run, slides: Sequence[SlideFiles]) -> str:
     for one in slides:
         stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
         seen.append([one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()])
-    return digest(run.training_settings(), seen, hooknet.__version__)
+    start = run.settings.train.init_from
+    started = None if start is None else hashlib.sha256(Path(start).read_bytes()).hexdigest()
+    return digest(run.training_settings(), seen, started, hooknet.__version__)
 
 
 def _open_state(folder: Path, identity: str) -> Path | None:

@@ -90,7 +90,7 @@ class Segmentation(lightning.LightningModule):
 
     @property
     def validation_loss(self) -> float:
-        """Cross-entropy of the last validation, per annotated pixel."""
+        """The branches' weighted cross-entropy of the last validation, mini-batches weighted by annotated target px."""
         pixels = sum(number for _, number in self._validation)
         return sum(loss * number for loss, number in self._validation) / max(1, pixels)
 

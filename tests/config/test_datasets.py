@@ -2,6 +2,7 @@ import copy
 
 import made_config
 import pytest
+from pydantic import ValidationError
 
 from hooknet.config.datasets import SlideSettings, is_raster
 from hooknet.config.project import load_project
@@ -276,3 +277,9 @@ def test_folds_are_those_given_or_those_to_be_made(tmp_path):
 )
 def test_rasters_are_told_by_their_suffix(path, raster):
     assert is_raster(path) is raster
+
+
+@pytest.mark.parametrize("value", [True, [True, 0.5]])
+def test_yes_is_no_spacing(value):
+    with pytest.raises(ValidationError, match=r"wanted the spacing in µm/px"):
+        SlideSettings.model_validate({"id": "a", "slide": "a.tif", "spacing": value})

@@ -230,3 +230,17 @@ def test_digest_depends_on_settings_and_not_on_the_order_of_keys():
     assert digest(TissueSettings()) != digest(TissueSettings(spacing=8.5))
     assert digest("a", "b") != digest("ab")
     assert digest(None) != digest("None")
+
+
+@pytest.mark.parametrize("settings", [{"checkpoint": "{}"}, {"train": {"init_from": "{}"}}])
+def test_weights_of_another_fold_are_refused_since_they_have_seen_the_test_slides(tmp_path, settings):
+    path = "results/runs/base-fold0/best.ckpt"
+    filled = {key: path if isinstance(value, str) else {"init_from": path} for key, value in settings.items()}
+    experiments = {"base": made_config.EXPERIMENT, "more": made_config.experiment(**filled)}
+    key = "checkpoint" if "checkpoint" in settings else "train.init_from"
+    assert complaint(tmp_path, with_folds(0, 1, 2), experiments) == (
+        f"experiments.yaml: experiments.more.{key}: run 'more-fold1' would test on slides that {path!r} "
+        "was trained or chosen on; give each fold an experiment of its own (`folds`)"
+    )
+    same = {"base": made_config.EXPERIMENT, "more": made_config.experiment(**filled, folds=[0])}
+    assert list(load(tmp_path, with_folds(0, 1, 2), same).runs)[-1] == "more-fold0"

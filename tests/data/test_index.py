@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hooknet.coordinates import PatchSpec
-from hooknet.data.index import SlideFiles, load_index
+from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.errors import MaskError
 from hooknet.io.tables import Centres, write_centres
 
@@ -61,3 +61,10 @@ def test_an_index_made_for_something_else_is_refused(tmp_path, changed, told):
     with pytest.raises(MaskError) as caught:
         load_index([one], NAMES, SPEC)
     assert str(caught.value) == f"{one.centres}: {told}; make it again with index-centres"
+
+
+def test_a_class_that_no_patch_shows_is_missing():
+    table = pd.DataFrame({"label": np.uint8([1, 2, 2]), "pixels_1": [9, 4, 9], "pixels_2": [0, 0, 0]})
+    assert CentreIndex(table, (), ("stroma", "gland")).missing_classes() == ["gland"]
+    seen = table.assign(pixels_2=[0, 0, 1])
+    assert CentreIndex(seen, (), ("stroma", "gland")).missing_classes() == []

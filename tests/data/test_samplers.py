@@ -121,3 +121,16 @@ def test_validation_takes_equally_many_of_every_class_once():
 
 def test_validation_of_nothing_is_nothing():
     assert validation_rows(np.zeros(0, np.uint8), 90, 1).tolist() == []
+
+
+def test_a_centre_whose_patch_shows_none_of_its_class_is_drawn_by_chance_only():
+    # At a coarse spacing the label patch may miss a small region: 10 of the 20 centres of class 2 show nothing.
+    labels = np.repeat([1, 2], [80, 20]).astype(np.uint8)
+    pixels = np.zeros((100, 2), np.int32)
+    pixels[:80, 0] = 100
+    pixels[90:, 1] = 100
+    draws = balanced(10, 1, labels, pixels)
+    draws.next_batch()
+    rows = np.array([row for _ in range(50) for _, row in draws.next_batch()])
+    assert set(rows[labels[rows] == 2]) <= set(range(90, 100))
+    assert 0.4 < (labels[rows] == 2).mean() < 0.6  # the class fills up, so the other is drawn as well

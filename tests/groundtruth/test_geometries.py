@@ -232,7 +232,7 @@ def test_no_regions_are_a_file_too(tmp_path):
 
 def test_other_geojson_is_not_taken_for_cleaned_annotations(tmp_path):
     (tmp_path / "q.geojson").write_text('{"type": "FeatureCollection", "features": []}')
-    with pytest.raises(AnnotationError, match=r"q\.geojson: lacks 'counts'; wanted GeoJSON of cleaned"):
+    with pytest.raises(AnnotationError, match=r"q\.geojson: lacks 'offset'; wanted GeoJSON of cleaned"):
         from_geojson(tmp_path / "q.geojson")
 
 
@@ -271,3 +271,16 @@ def test_real_lesions_are_repaired_to_non_zero_fill():
         x, y = random.uniform(left, right, 300), random.uniform(top, bottom, 300)
         winds = winding(np.array(shapes[one.index].points), x, y) != 0
         np.testing.assert_array_equal(shapely.contains_xy(one.geometry, x, y), winds)
+
+
+def test_written_coordinates_count_from_where_those_of_the_file_did(tmp_path):
+    """QuPath counts from the bounds of a slide: shown on it, the shapes must not be shifted by them."""
+    map_ = LabelMap((LabelClass("a", 1, "#ff0000", ("a",), 0),))
+    square = Shape("s", "polygon", ("a",), ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)), (), 0)
+    cleaned = clean([square], map_, (100, 100), offset=(5.0, 7.0))
+    to_geojson(cleaned, tmp_path / "a.geojson", map_)
+    shown = json.loads((tmp_path / "a.geojson").read_text())["features"][0]["geometry"]["coordinates"][0]
+    assert sorted(map(tuple, shown))[0] == (0.0, 0.0)
+    again = from_geojson(tmp_path / "a.geojson")
+    assert again.offset == (5.0, 7.0)
+    assert again.regions[0].geometry.bounds == cleaned.regions[0].geometry.bounds == (5.0, 7.0, 9.0, 11.0)

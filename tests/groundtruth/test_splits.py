@@ -70,3 +70,21 @@ def test_fewer_patients_than_sides_are_still_placed(count):
     patients = {f"s{number}": f"s{number}" for number in range(count)}
     assigned = make_splits(patients, {slide: [1.0] for slide in patients}, SHARES, 0)
     assert len(set(assigned.values())) == count
+
+
+def test_a_division_in_which_every_side_has_every_class_is_found():
+    # Each of 12 patients has 2 of 6 classes, so each class is with 4 patients: most divisions leave some side bare.
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        has = np.stack([np.roll(np.arange(12) % 3 == 0, shift) for shift in rng.permutation(12)[:6]], axis=1)
+        areas = {f"s{number}": (row * rng.uniform(1, 3, 6)).tolist() for number, row in enumerate(has)}
+        patients = {slide: slide for slide in areas}
+        sides = make_splits(patients, areas, {"training": 0.6, "validation": 0.2, "test": 0.2}, seed=1)
+        missing = [
+            (side, one)
+            for side in ("training", "validation", "test")
+            for one in range(6)
+            if not any(areas[slide][one] > 0 for slide in areas if sides[slide] == side)
+        ]
+        distinct = len({tuple(column) for column in has.T})
+        assert not missing or distinct < 6, missing

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from hooknet.config.datasets import SlideSettings
-from hooknet.config.project import Run
+from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError, SlideError
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
 from hooknet.io.masks import Mask
@@ -34,7 +34,7 @@ def run_over(over, **changes):
 def trained(folder, run, network=None):
     """A checkpoint of the run with the weights of a network that looks at the target."""
     network = network or made_networks.looking_at(0, (0.5,), 2, 30)
-    save_checkpoint(folder / "best.ckpt", network, checkpoint_spec(run))
+    save_checkpoint(folder / "best.ckpt", network, checkpoint_spec(run, ()))
     return folder / "best.ckpt"
 
 
@@ -143,7 +143,7 @@ def test_a_mask_of_another_slide_is_refused(tmp_path, slide):
 def test_weights_of_another_run_are_refused(tmp_path, changes, told):
     path = trained(tmp_path, run_over("everything"))
     with pytest.raises(CheckpointError, match=told) as caught:
-        load_network(run_over("everything", **changes), path)
+        load_network(run_over("everything", **changes), path, "s")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
 
@@ -160,19 +160,19 @@ def test_weights_for_other_classes_are_refused(tmp_path):
     with pytest.raises(
         CheckpointError, match=r"trained with classes \['one', 'two'\], run made has \['two', 'one'\]"
     ):
-        load_network(other, path)
+        load_network(other, path, "s")
 
 
 def test_weights_that_do_not_fit_their_own_settings_are_refused(tmp_path):
     run = run_over("everything")
     path = trained(tmp_path, run, new_network(run_over("everything", network={"filters": 2})))
     with pytest.raises(CheckpointError, match="wanted shape"):
-        load_network(run, path)
+        load_network(run, path, "s")
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
-        load_network(run_over("everything"), tmp_path / "none.ckpt")
+        load_network(run_over("everything"), tmp_path / "none.ckpt", "s")
 
 
 def test_the_shares_of_the_classes_are_told(tmp_path, slide, noise_slide, caplog):

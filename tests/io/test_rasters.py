@@ -42,11 +42,26 @@ def test_a_coarser_raster_covers_the_slide_from_edge_to_edge(tmp_path):
         np.testing.assert_array_equal(raster.read_as(coarse, 0, 0, 5, 3), LABELS[1::2, 1::2])
 
 
-@pytest.mark.parametrize("slide", [(100, 60), (101, 60), (100, 55), (100, 70), (1007, 603), (10, 6)])
-def test_the_shorter_side_may_differ_by_one_pixel_of_rounding(tmp_path, slide):
-    raster = open_raster(save(tmp_path / "truth.png"), slide)
-    assert raster.grid.step_x * 10 == pytest.approx(slide[0], rel=1e-12)
-    assert raster.grid.step_y * 6 == pytest.approx(slide[1], rel=1e-12)
+@pytest.mark.parametrize(
+    ("slide", "step"),
+    # The same size; whole factors with the last px cut or filled up; one ratio that both sides show within a px.
+    [((10, 6), 1), ((100, 60), 10), ((101, 60), 10), ((100, 55), 10), ((25, 15), 2.5), ((100, 70), 10)],
+)
+def test_a_coarser_raster_has_one_scale_for_both_sides(tmp_path, slide, step):
+    grid = open_raster(save(tmp_path / "truth.png"), slide).grid
+    assert (grid.step_x, grid.step_y) == (step, step)
+
+
+def test_a_large_raster_reduced_by_a_whole_factor_does_not_drift(tmp_path):
+    # 188 rows of 16 px reach beyond the 3000 px of the slide: a row is 16 px all the same.
+    grid = open_raster(save(tmp_path / "truth.png", np.zeros((188, 250), np.uint8)), (4000, 3000)).grid
+    assert (grid.step_x, grid.step_y) == (16, 16)
+
+
+def test_a_raster_a_little_smaller_than_the_slide_is_cropped_and_refused(tmp_path):
+    raster = save(tmp_path / "truth.png", np.zeros((30, 39), np.uint8))
+    with pytest.raises(MaskError, match=r"truth\.png: found 39 x 30 px, wanted the slide's 40 x 30 px"):
+        open_raster(raster, (40, 30))
 
 
 @pytest.mark.parametrize("slide", [(60, 100), (100, 71), (100, 49), (9, 6), (10, 5), (5, 3)])

@@ -43,7 +43,7 @@ def module():
 
 
 def keeper_in(folder):
-    return Keeper(folder, checkpoint_spec(RUN), ("one", "two"))
+    return Keeper(folder, checkpoint_spec(RUN, ()), ("one", "two"))
 
 
 def stamp(path):
@@ -59,7 +59,7 @@ def test_the_best_weights_are_those_of_the_first_best_epoch_and_the_last_those_o
     extra = load_checkpoint(tmp_path / BEST).extra
     assert (extra["epoch"], extra["step"]) == (2, 10)
     assert extra["validation_macro_f1"] == pytest.approx(0.7)
-    assert load_checkpoint(tmp_path / BEST).spec == checkpoint_spec(RUN) | {
+    assert load_checkpoint(tmp_path / BEST).spec == checkpoint_spec(RUN, ()) | {
         "settings": RUN.settings.model_dump(mode="json")
     }
     assert sorted(os.listdir(tmp_path)) == [BEST, LAST, METRICS]

@@ -324,7 +324,7 @@ def test_a_checkpoint_tells_where_it_comes_from(undisturbed):
     assert (spec["run"], spec["seed"], spec["fold"], spec["dataset"]) == ("made", 1, None, "made")
     assert spec["classes"] == [{"name": "one", "colour": "#ff0000"}, {"name": "two", "colour": "#0000ff"}]
     assert spec["settings"]["spacings"] == [0.5, 1.0]
-    assert set(checkpoint_spec(made_runs.make_run())) == set(spec)
+    assert set(checkpoint_spec(made_runs.make_run(), ())) == set(spec)
 
 
 def test_the_files_of_a_slide_are_those_of_the_results_folder():

@@ -196,3 +196,10 @@ def test_kill_during_rasterising_ends_with_the_same_mask(undisturbed, tmp_path):
     slide = folder / "results" / "slides" / "tiny" / "c1"
     kill_when(folder, [slide / "truth.tif"], lambda: any(slide.glob(".truth.*.partial.tif")))
     finish(folder, undisturbed)
+
+
+def test_configuration_files_of_another_name_do_nothing_again(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "config").rename(folder / "settings")
+    options = ["--config", "datasets=settings/datasets.yaml", "experiments=settings/experiments.yaml"]
+    assert jobs(folder, *options) == {}

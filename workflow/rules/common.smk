@@ -41,7 +41,12 @@ PHANTOMS = {
     if dataset.phantom is not None
     for slide in dataset.slides
 }
-FILES = f"--datasets {quote(str(PROJECT.datasets_file))} --experiments {quote(str(PROJECT.experiments_file))}"
+# By environment, not in the commands: the path of a configuration file is no reason to do anything again.
+shell.prefix(
+    "set -euo pipefail; "
+    f"export HOOKNET_DATASETS={quote(str(PROJECT.datasets_file))}"
+    f" HOOKNET_EXPERIMENTS={quote(str(PROJECT.experiments_file))}; "
+)
 
 
 wildcard_constraints:

@@ -22,8 +22,6 @@ rule make_demo_slide:
     params:
         dataset=phantom_dataset,
         settings=phantom_settings,
-        files=FILES,
     shell:
         "python -m hooknet make-demo-slide --dataset {params.dataset:q} --slide {wildcards.slide:q}"
-        " --image {output.image:q} --annotation {output.annotation:q} --truth {output.truth:q}"
-        " {params.files} > {log:q} 2>&1"
+        " --image {output.image:q} --annotation {output.annotation:q} --truth {output.truth:q} > {log:q} 2>&1"

@@ -51,10 +51,9 @@ rule compare:
         runtime=20,
     params:
         settings=report_settings,
-        files=FILES,
     shell:
         "python -m hooknet compare --dataset {wildcards.dataset:q} --splits {input.splits:q}"
-        " --runs-folder results/runs --output {output.tables:q} {params.files} > {log:q} 2>&1"
+        " --runs-folder results/runs --output {output.tables:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -84,9 +83,8 @@ rule report:
         runtime=30,
     params:
         settings=report_settings,
-        files=FILES,
         folder=report_folder,
     shell:
         "python -m hooknet report --dataset {wildcards.dataset:q} --splits {input.splits:q}"
         " --slides-folder results/slides/{wildcards.dataset:q} --runs-folder results/runs"
-        " --output {params.folder:q} {params.files} > {log:q} 2>&1"
+        " --output {params.folder:q} > {log:q} 2>&1"

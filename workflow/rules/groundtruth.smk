@@ -26,10 +26,9 @@ rule check_slide:
         runtime=10,
     params:
         settings=check_settings,
-        files=FILES,
     shell:
         "python -m hooknet check-slide --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
-        " --output {output.record:q} {params.files} > {log:q} 2>&1"
+        " --output {output.record:q} > {log:q} 2>&1"
 
 
 rule read_annotations:
@@ -52,10 +51,9 @@ rule read_annotations:
         runtime=20,
     params:
         settings=annotation_settings,
-        files=FILES,
     shell:
         "python -m hooknet read-annotations --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
-        " --annotation {input.annotation:q} --output {output.geojson:q} {params.files} > {log:q} 2>&1"
+        " --annotation {input.annotation:q} --output {output.geojson:q} > {log:q} 2>&1"
 
 
 rule rasterise:
@@ -78,11 +76,9 @@ rule rasterise:
         runtime=60,
     params:
         settings=rasterise_settings,
-        files=FILES,
     shell:
         "python -m hooknet rasterise --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
-        " --source {input.source:q} --output {output.mask:q} --counts {output.counts:q}"
-        " {params.files} > {log:q} 2>&1"
+        " --source {input.source:q} --output {output.mask:q} --counts {output.counts:q} > {log:q} 2>&1"
 
 
 rule detect_tissue:
@@ -103,10 +99,9 @@ rule detect_tissue:
         runtime=20,
     params:
         settings=tissue_settings,
-        files=FILES,
     shell:
         "python -m hooknet detect-tissue --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
-        " --output {output.mask:q} {params.files} > {log:q} 2>&1"
+        " --output {output.mask:q} > {log:q} 2>&1"
 
 
 rule index_centres:
@@ -129,11 +124,10 @@ rule index_centres:
         runtime=60,
     params:
         settings=centre_settings,
-        files=FILES,
     shell:
         "python -m hooknet index-centres --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
         " --labels {input.mask:q} --spacing {wildcards.spacing} --size {wildcards.size}"
-        " --output {output.centres:q} {params.files} > {log:q} 2>&1"
+        " --output {output.centres:q} > {log:q} 2>&1"
 
 
 checkpoint make_splits:
@@ -153,8 +147,7 @@ checkpoint make_splits:
         runtime=10,
     params:
         settings=split_settings,
-        files=FILES,
         folder=splits_folder,
     shell:
         "python -m hooknet make-splits --dataset {wildcards.dataset:q} --slides-folder {params.folder:q}"
-        " --output {output.sheet:q} {params.files} > {log:q} 2>&1"
+        " --output {output.sheet:q} > {log:q} 2>&1"

@@ -19,7 +19,7 @@ rule infer:
         "results/benchmarks/infer/{run}/{slide}.tsv"
     conda:
         "../../envs/hooknet.yaml"
-    threads: train_threads
+    threads: infer_threads
     resources:
         gpu=1,
         mem_mb=8000,
@@ -27,8 +27,6 @@ rule infer:
     params:
         settings=infer_settings,
         options=infer_options,
-        files=FILES,
     shell:
         "python -m hooknet infer --run {wildcards.run:q} --slide {wildcards.slide:q}"
-        " --checkpoint {input.checkpoint:q} --output {output.map:q} {params.options}"
-        " {params.files} > {log:q} 2>&1"
+        " --checkpoint {input.checkpoint:q} --output {output.map:q} {params.options} > {log:q} 2>&1"

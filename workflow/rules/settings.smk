@@ -77,6 +77,12 @@ def run_slides_folder(wildcards):
 
 
 def train_threads(wildcards):
+    """Cores of a training: those of the network, and one for each process that reads patches."""
+    options = RUNS[wildcards.run].settings.train
+    return options.threads + options.workers
+
+
+def infer_threads(wildcards):
     return RUNS[wildcards.run].settings.train.threads
 
 

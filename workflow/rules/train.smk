@@ -33,11 +33,10 @@ rule train:
         runtime=4320,
     params:
         settings=train_settings,
-        files=FILES,
         folder=run_slides_folder,
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
         state="results/runs/{run}/state",
     shell:
         "python -m hooknet train --run {wildcards.run:q} --slides-folder {params.folder:q}"
         " --splits {input.splits:q} --best {output.best:q} --last {output.last:q}"
-        " --metrics {output.metrics:q} --state {params.state:q} {params.files} > {log:q} 2>&1"
+        " --metrics {output.metrics:q} --state {params.state:q} > {log:q} 2>&1"
