@@ -132,6 +132,8 @@ def test_workers_change_no_bit(slides, undisturbed, tmp_path):
 
 def _in_child(slides, folder, run, epoch_s):
     """Train in a process of its own, slowly enough to be hit."""
+    # A shell that starts the tests in the background has its children ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.disable(logging.CRITICAL)
     step = loop.Segmentation.training_step
 
