@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from hooknet.models.hooknet import HookNet
+from hooknet.models.mrn import MRN
 from hooknet.models.network import Network
-from hooknet.shapes import NetworkSettings, branch_name
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.hooks import branch_name
+from hooknet.shapes.mrn import MRNSettings
 
 
-def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size: int) -> Network:
+def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size: int) -> HookNet:
     """Class 2 where the red of one branch is above a half, else class 1; its pixel under each map pixel.
 
     Every convolution passes one channel on through its middle tap.  For the target that is the skip of full
     resolution; for the context it is the hook, doubled ``depth`` times.
     """
-    settings = NetworkSettings(
+    settings = HookNetSettings(
         spacings=spacings,
         classes=2,
         filters=1,
@@ -23,7 +27,7 @@ def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size:
         batch_norm=False,
         patch_size=patch_size,
     )
-    network = Network(settings)
+    network = HookNet(settings)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
@@ -31,6 +35,30 @@ def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size:
         if branch:
             _lift_hook(network["target"], depth)
         out = network["target"]["out"]
+        out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
+        out.bias[0], out.bias[1] = 0.5, -0.5
+    return network.eval()
+
+
+def mrn_looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size: int) -> MRN:
+    """As :func:`looking_at`; a context comes resampled linearly to the target's pixels, at full resolution."""
+    settings = MRNSettings(
+        spacings=spacings,
+        classes=2,
+        filters=1,
+        depth=depth,
+        convolutions=1,
+        batch_norm=False,
+        patch_size=patch_size,
+    )
+    network = MRN(settings)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network[branch_name(branch)]["enc0"]["conv0"].weight[0, 0, 1, 1] = 1.0
+        target = network["target"]
+        target["dec0"]["conv0"].weight[0, branch, 1, 1] = 1.0  # one channel a branch, target first
+        out = target["out"]
         out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
         out.bias[0], out.bias[1] = 0.5, -0.5
     return network.eval()
@@ -50,9 +78,10 @@ def _lift_hook(target, depth):
         target[f"dec{level}"]["conv0"].weight[0, skip, 1, 1] = 1.0
 
 
-def random_network(spacings, depth, patch_size, seed=0, **more) -> Network:
+def random_network(spacings, depth, patch_size, seed=0, model="hooknet", **more) -> Network:
     torch.manual_seed(seed)
-    settings = NetworkSettings(
+    kind = MRNSettings if model == "mrn" else HookNetSettings
+    settings = kind(
         spacings=spacings,
         classes=3,
         filters=3,
@@ -60,7 +89,7 @@ def random_network(spacings, depth, patch_size, seed=0, **more) -> Network:
         patch_size=patch_size,
         **{"convolutions": 1, **more},
     )
-    network = Network(settings).eval()
+    network = (MRN if model == "mrn" else HookNet)(settings).eval()
     with torch.no_grad():
         for name, buffer in network.named_buffers():  # statistics of a network that has seen something
             if name.endswith("running_var"):

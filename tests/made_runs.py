@@ -19,7 +19,6 @@ from hooknet.data.index import SlideFiles
 from hooknet.groundtruth.centres import count_pixels, draw_centres, generator
 from hooknet.io.masks import Mask
 from hooknet.io.tables import Centres, write_centres
-from hooknet.shapes import NetworkShape
 
 COLOURS = {1: (200, 110, 170), 2: (120, 90, 190)}
 SIDE = 256
@@ -82,7 +81,7 @@ def make_slide(folder: Path, name: str, run: Run, seed: int) -> SlideFiles:
     labels = classes.copy()
     labels[:, 200:] = 0
     labels_path = made_slides.write_mask(folder / f"{name}_labels.tif", labels)
-    spec = NetworkShape(run.network).patch_spec
+    spec = run.network.shape.patch_spec
     with Mask.open(labels_path) as mask:
         table = draw_centres(mask, 60, generator(1, name))
         table = count_pixels(table, mask, spec.output_size, spec.target_spacing, 2)

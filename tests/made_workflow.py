@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 CLASSES = ("stroma", "fat", "in_situ", "invasive", "lymphoid")
-SYSTEMS = ("unet", "hooknet")
+SYSTEMS = ("unet", "hooknet", "mrn")
 DATASET = {
     "phantom": {"size_um": 800, "spacing": 2.0},
     "classes": {
@@ -46,6 +46,7 @@ EXPERIMENTS = {
     "experiments": {
         "unet": {"model": "unet", "spacings": [2.0]},
         "hooknet": {"model": "hooknet", "spacings": [2.0, 4.0], "loss_weights": [0.75, 0.25]},
+        "mrn": {"model": "mrn", "spacings": [2.0, 4.0]},
     },
 }  # fmt: skip
 

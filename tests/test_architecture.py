@@ -15,9 +15,8 @@ LONGEST = 320
 # Lowest first.  Parts on one line may not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("labels", "coordinates", "sizes"),  # the terms: classes, micrometres, lengths of maps
-    ("shapes",),
-    ("work",),
+    ("labels", "coordinates"),  # the terms: classes, micrometres
+    ("shapes",),  # networks as arithmetic
     ("config",),  # what a user may ask for
     ("io", "metrics", "models"),  # files | counts | networks: three islands
     (

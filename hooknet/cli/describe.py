@@ -25,4 +25,4 @@ def run(
         raise ConfigError(f"{experiments}: no experiment {experiment!r}; {possible}")
     settings = everything.experiments[experiment]
     network = settings.network_settings(len(everything.dataset(settings.dataset).classes))
-    print(describe(settings.model, network, settings.infer.tile))
+    print(describe(settings.model, network, settings.infer.tile, settings.infer.rim))

@@ -8,7 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from hooknet.config.document import Settings
 from hooknet.config.types import Name, PositiveFloat, Seed
-from hooknet.shapes import Hook, NetworkSettings
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.hooks import Hook
+from hooknet.shapes.mrn import MRNSettings
+from hooknet.shapes.unet import UNetSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -45,6 +48,8 @@ class TrainOptions(Settings):
     batch: Count = 12
     learning_rate: PositiveFloat = 5e-6
     l2: NotNegative = 1e-3
+    normalise: Literal["annotated", "all_pixels"] = "annotated"
+    sampler: Literal["balanced", "official"] = "balanced"
     validation_patches: Count = 1000
     stop_after: Count | None = None
     threads: Count = 2
@@ -71,6 +76,7 @@ class InferOptions(Settings):
 
     over: Literal["tissue", "everything", "mask"] = "tissue"
     tile: Count = 1244
+    rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
 
 
@@ -78,10 +84,11 @@ class ExperimentSettings(Settings):
     """One system on one dataset."""
 
     dataset: str
-    model: Literal["unet", "hooknet"]
+    model: Literal["unet", "hooknet", "mrn"]
     spacings: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
     patch_size: Count = 284
     loss_weights: tuple[NotNegative, ...] | None = None
+    shuffle_context: bool = False
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
     folds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     checkpoint: str | None = None
@@ -101,39 +108,67 @@ class ExperimentSettings(Settings):
     def _branches(self) -> ExperimentSettings:
         if self.model == "unet" and len(self.spacings) != 1:
             raise ValueError(
-                f"a unet has one spacing, found {list(self.spacings)}; model hooknet takes several"
+                f"a unet has one spacing, found {list(self.spacings)}; models hooknet and mrn take several"
             )
-        if self.model == "hooknet" and len(self.spacings) < 2:
+        if self.model != "unet" and len(self.spacings) < 2:
             raise ValueError(
-                f"a hooknet has two spacings or more, found {list(self.spacings)}; model unet takes one"
+                f"a {self.model} has two spacings or more, found {list(self.spacings)}; model unet takes one"
             )
+        self._check_shuffle_context()
+        self._check_loss_weights()
+        return self
+
+    def _check_shuffle_context(self) -> None:
+        if not self.shuffle_context:
+            return
+        if len(self.spacings) < 2:
+            raise ValueError("shuffle_context with one spacing; there is no context to shuffle")
+        for key, patches in (
+            ("batch", self.train.batch),
+            ("validation_patches", self.train.validation_patches),
+        ):
+            if patches < 2:
+                raise ValueError(
+                    f"shuffle_context with train.{key} {patches}; patches swap contexts, so give 2 or more"
+                )
+
+    def _check_loss_weights(self) -> None:
         weights = self.loss_weights
-        if weights is not None and len(weights) != len(self.spacings):
+        if weights is None:
+            return
+        if self.model == "mrn":
+            raise ValueError("an mrn has no loss_weights: only its target predicts; leave the key out")
+        if len(weights) != len(self.spacings):
             raise ValueError(f"{len(weights)} loss_weights for {len(self.spacings)} spacings; give one each")
-        if weights is not None and weights[0] <= 0:
+        if weights[0] <= 0:
             raise ValueError(
                 "the first loss weight is 0, so the target branch would learn nothing; set it above 0"
             )
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> ExperimentSettings:
+        """Settings that a model does not have would be ignored in silence."""
+        if self.model == "mrn":
+            for key in ("merge", "hooks"):
+                if key in self.network.model_fields_set:
+                    raise ValueError(
+                        f"network.{key} is for hooknet; an mrn joins its contexts at every depth"
+                    )
         return self
 
-    def network_settings(self, classes: int) -> NetworkSettings:
+    def network_settings(self, classes: int) -> UNetSettings:
         """What the network is built from; ShapeError when sizes or spacings would misalign."""
         options = self.network
+        common: dict[str, Any] = {
+            "spacings": self.spacings,
+            "classes": classes,
+            "patch_size": self.patch_size,
+            **options.model_dump(exclude={"merge", "hooks"}),
+        }
+        if self.model == "mrn":
+            return MRNSettings(**common)
         hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)
-        return NetworkSettings(
-            spacings=self.spacings,
-            classes=classes,
-            filters=options.filters,
-            depth=options.depth,
-            convolutions=options.convolutions,
-            batch_norm=options.batch_norm,
-            batch_norm_momentum=options.batch_norm_momentum,
-            activation=options.activation,
-            merge=options.merge,
-            hooks=hooks,
-            loss_weights=self.loss_weights,
-            patch_size=self.patch_size,
-        )
+        return HookNetSettings(**common, merge=options.merge, hooks=hooks, loss_weights=self.loss_weights)
 
 
 class ExperimentsFile(Settings):

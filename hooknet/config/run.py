@@ -9,7 +9,7 @@ from typing import Any
 from hooknet.config import layout
 from hooknet.config.datasets import DatasetSettings, SlideSettings
 from hooknet.config.experiments import ExperimentSettings
-from hooknet.shapes import NetworkSettings
+from hooknet.shapes.unet import UNetSettings
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Run:
         return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
 
     @property
-    def network(self) -> NetworkSettings:
+    def network(self) -> UNetSettings:
         """What the network is built from."""
         return self.settings.network_settings(len(self.dataset.classes))
 

@@ -1,26 +1,41 @@
 """Which patch comes next: the pixel-balanced draws of the paper (section 3.5).
 
-Sampling says where; it needs no pixel.  The draws are one sequence, fixed by the index and a seed: they do not
-depend on workers, prefetching or where a training was interrupted.
+Sampling says where; it needs no pixel.  The draws are one sequence, fixed by the index, the rule and a seed: they
+do not depend on workers, prefetching or where a training was interrupted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hooknet.errors import CheckpointError
+
 Draws = list[tuple[int, int]]
+
+#: Share of the draws of ``PixelBalanced`` that does not depend on what has been shown.
+STANDING = 0.05
 
 
 class PixelBalanced:
-    """Mini-batches of (draw number, row of the index).
+    """Mini-batches of (draw number, row of the index) that come to show equally many pixels of each class.
 
-    The first mini-batch is random.  From then on a class is drawn with a chance inverse to the pixels of it
-    that the label patches have shown so far, and a centre of that class evenly.  The pixels are those of the
-    un-augmented target label patch, as the index has them.
+    The first mini-batch is random.  From then on patches are drawn one by one: first a class, with a chance in
+    proportion to the square of the pixels it lacks to the class shown most, then a centre of that class evenly.
+    A part of the draws (``STANDING``) has chances of its own, inverse to the pixels of its class that a patch
+    shows: so a class that the patches of others show too often is still looked at for itself.  Pixels are those
+    of the un-augmented target label patch, as the index has them.
+
+    Equal shares are reached where some mixture of centres has them, with ``STANDING`` or more of each class's
+    pixels from its own centres (else about as nearly as that).  A class that covers little of the patches
+    centred on it cannot be brought to its share; squares, rather than pixels per patch, keep it from taking all
+    draws.
     """
+
+    rule = "balanced"
 
     def __init__(self, labels: NDArray[np.uint8], pixels: NDArray[np.int32], batch: int, seed: int) -> None:
         """``labels`` (centres,): class under the centre, 1..K; ``pixels`` (centres, K) of the label patch."""
@@ -32,31 +47,108 @@ class PixelBalanced:
             for value in range(1, pixels.shape[1] + 1)
         ]
         self._present = np.array([len(rows) > 0 for rows in self._rows])
+        self._standing = self._standing_chances()
         self._rng = np.random.default_rng([seed, 1])
         self._step = 0
-        #: Pixels of each class shown so far; 1 at the start, as nobody can divide by 0.
-        self.shown = np.ones(pixels.shape[1], np.int64)
-        #: Draws of each class so far.
-        self.drawn = np.zeros(pixels.shape[1], np.int64)
+        #: Pixels of each class shown so far.
+        self.shown = np.zeros(pixels.shape[1], np.int64)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of each class in the pixels shown so far; nan before the first mini-batch."""
+        total = self.shown.sum()
+        return self.shown / (total or np.nan)
 
     def next_batch(self) -> Draws:
         """The next mini-batch."""
         if self._step == 0:
             rows = self._rng.integers(0, len(self._pixels), self._batch)
+            self._show(rows)
         else:
-            weights = np.where(self._present, 1.0 / self.shown, 0.0)
-            classes = self._rng.choice(len(weights), self._batch, p=weights / weights.sum())
-            rows = np.array([self._rng.choice(self._rows[one]) for one in classes])
-            np.add.at(self.drawn, classes, 1)
-        self.shown += self._pixels[rows].sum(axis=0)
+            rows = self._balanced_rows()
         first = self._step * self._batch
         self._step += 1
         return [(first + number, int(row)) for number, row in enumerate(rows)]
 
-    def skip(self, steps: int) -> None:
-        """Go on as if ``steps`` mini-batches had been drawn."""
-        for _ in range(steps):
-            self.next_batch()
+    def chances(self) -> NDArray[np.float64]:
+        """Chance of each class to be drawn next, 0 for one without centres."""
+        lack = np.where(self._present, self.shown[self._present].max() - self.shown, 0)
+        # The 1 gives equal chances where nothing lacks; a float, as squares of many pixels overflow.
+        squares = np.where(self._present, lack + 1.0, 0.0) ** 2
+        chances: NDArray[np.float64] = (1 - STANDING) * squares / squares.sum() + STANDING * self._standing
+        return chances
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to go on from: plain values that JSON can hold."""
+        return {
+            "rule": self.rule,
+            "step": self._step,
+            "shown": self.shown.tolist(),
+            "random": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on as the sampler of the same index whose ``state_dict`` it is; CheckpointError when it cannot be."""
+        if state.get("rule") != self.rule:
+            raise CheckpointError(
+                f"state of a sampler of the rule {state.get('rule')}, wanted {self.rule}; train afresh"
+            )
+        if len(state["shown"]) != len(self.shown):
+            raise CheckpointError(
+                f"state of a sampler of {len(state['shown'])} classes, wanted {len(self.shown)}; train afresh"
+            )
+        self._step = int(state["step"])
+        self.shown = np.array(state["shown"], np.int64)
+        self._rng.bit_generator.state = state["random"]
+
+    def _standing_chances(self) -> NDArray[np.float64]:
+        """Chances that show equally many pixels of every class where patches hold one class each."""
+        own = np.zeros(len(self._rows))
+        for column, rows in enumerate(self._rows):
+            if len(rows):
+                own[column] = 1 / self._pixels[rows, column].mean()
+        chances: NDArray[np.float64] = own / max(own.sum(), np.finfo(float).tiny)
+        return chances
+
+    def _balanced_rows(self) -> NDArray[np.int64]:
+        """Rows of a mini-batch after the first: one after the other, each knowing what the last has shown."""
+        drawn = np.zeros(self._batch, np.int64)
+        for number in range(self._batch):
+            one = self._rng.choice(len(self.shown), p=self.chances())
+            drawn[number] = self._rng.choice(self._rows[one])
+            self._show(drawn[number : number + 1])
+        return drawn
+
+    def _show(self, rows: NDArray[np.int64]) -> None:
+        self.shown += self._pixels[rows].sum(axis=0, dtype=np.int64)
+
+
+class OfficialBalanced(PixelBalanced):
+    """The rule of the official code: chances inverse to the pixels shown, the same within a mini-batch.
+
+    A class that shows few pixels a patch stays behind: with patches of one class each, shares come to be in
+    proportion to the square root of pixels per patch.
+
+    Source: ``PixelCountedLabelSampler`` of wholeslidedata, which counts from 1.
+    """
+
+    rule = "official"
+
+    def chances(self) -> NDArray[np.float64]:
+        """Chance of each class to be drawn next, 0 for one without centres."""
+        inverse = np.where(self._present, 1.0 / (1 + self.shown), 0.0)
+        chances: NDArray[np.float64] = inverse / inverse.sum()
+        return chances
+
+    def _balanced_rows(self) -> NDArray[np.int64]:
+        classes = self._rng.choice(len(self.shown), self._batch, p=self.chances())
+        rows = np.array([self._rng.choice(self._rows[one]) for one in classes])
+        self._show(rows)
+        return rows
+
+
+#: ``train.sampler`` -> the rule.
+SAMPLERS: dict[str, type[PixelBalanced]] = {one.rule: one for one in (PixelBalanced, OfficialBalanced)}
 
 
 class EpochSampler:

@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hooknet.coordinates import RasterGrid
+from hooknet.coordinates import PatchSpec, RasterGrid
 from hooknet.inference.canvas import Canvas
 from hooknet.inference.regions import Pixels, Wanted
 from hooknet.io.patches import read_views
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
-from hooknet.shapes import inference_tile
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +38,20 @@ class Tiling:
     """Tiles of ``size`` px in, of which the central ``stride`` px are kept, centred on multiples of the stride.
 
     Multiples of 2^D r_max / r_T: every branch pools on the same grid in every tile, so that no tile size and
-    no neighbour shows in the map.
+    no neighbour shows in the map.  ``shuffle_context`` shows each tile contexts from elsewhere (see
+    :func:`mirrored_views`).
     """
 
     size: int
     stride: int
+    shuffle_context: bool = False
 
     @classmethod
-    def of(cls, network: Network, at_most: int) -> Tiling:
-        """The longest stride that tiles of ``at_most`` px allow."""
-        of = network.settings
-        return cls(*inference_tile(of.patch_size, of.spacings, of.depth, of.convolutions, at_most))
+    def of(
+        cls, network: Network, at_most: int, rim: int | None = None, shuffle_context: bool = False
+    ) -> Tiling:
+        """The longest stride that tiles of ``at_most`` px allow; ``rim`` px of an output are dropped."""
+        return cls(*network.shape.tile(at_most, rim), shuffle_context)
 
     def rows(self, grid: RasterGrid) -> Iterator[list[tuple[int, int]]]:
         """Kept squares (column, row), one list a row of tiles, that cover the grid."""
@@ -115,6 +117,19 @@ def segment(
     return pixels
 
 
+def mirrored_views(slide: Slide, x: float, y: float, spec: PatchSpec) -> NDArray[np.uint8]:
+    """The target's view around level-0 (x, y), contexts around the point mirrored through the slide's centre.
+
+    For the control of a study: what contexts show has nothing to do with the target, except at the centre
+    itself.  They keep their orientation, so the map of a slide depends on the tile size.
+    """
+    width, height = slide.size
+    target, *contexts = spec.spacings
+    here = read_views(slide, x, y, replace(spec, spacings=(target,)))
+    there = read_views(slide, width - x, height - y, replace(spec, spacings=tuple(contexts)))
+    return np.concatenate([here, there])
+
+
 @torch.inference_mode()
 def predict(network: Network, views: NDArray[np.uint8], stride: int) -> Tensor:
     """Class probabilities (K, stride, stride) in the middle of a tile's views (branches, size, size, 3)."""
@@ -137,11 +152,12 @@ def _read_ahead(
     """Tiles with their pixels, read in the background while the ones before are predicted."""
     spec = replace(network.patch_spec, size=tiling.size)
     grid = slide.grid(spec.target_spacing)
+    read = mirrored_views if tiling.shuffle_context else read_views
     waiting: list[tuple[Tile, Future[NDArray[np.uint8]]]] = []
     for tile in tiles:
         x = (tile.column + tiling.stride / 2) * grid.step_x
         y = (tile.row + tiling.stride / 2) * grid.step_y
-        waiting.append((tile, reader.submit(read_views, slide, x, y, spec)))
+        waiting.append((tile, reader.submit(read, slide, x, y, spec)))
         if len(waiting) > PREFETCH:
             first, pixels = waiting.pop(0)
             yield first, pixels.result()

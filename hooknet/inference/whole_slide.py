@@ -77,7 +77,7 @@ def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> 
             )
             shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
         progress = stack.enter_context(_progress(slide.id))
-        tiling = Tiling.of(network, options.tile)
+        tiling = Tiling.of(network, options.tile, options.rim, run.settings.shuffle_context)
         if tiling.size > options.tile:
             logger.warning(
                 "%s: tiles of %d px, more than infer.tile %d: the smallest without seams",

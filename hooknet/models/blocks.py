@@ -1,4 +1,4 @@
-"""The parts of a U-Net of valid convolutions, in the order of the official code.
+"""The parts of a U-Net, in the order of the official code.
 
 Names of the parts are those of the official layers, so that a state dict reads ``target.enc0.conv0.weight``.
 """
@@ -6,6 +6,7 @@ Names of the parts are those of the official layers, so that a state dict reads 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -30,23 +31,32 @@ ACTIVATIONS: Final[dict[str, ActivationFunction]] = {
 }
 
 
-class Convolutions(nn.ModuleDict):
-    """Valid 3x3 convolution, activation, batch normalisation, ``convolutions`` times."""
+@dataclass(frozen=True)
+class Style:
+    """What all blocks of a network share; ``padding`` 0 makes valid 3x3 convolutions, 1 such as keep the size."""
 
-    def __init__(
-        self, incoming: int, outgoing: int, convolutions: int, activation: str, batch_norm: bool
-    ) -> None:
+    convolutions: int
+    activation: str
+    batch_norm: bool
+    padding: int = 0
+
+
+class Convolutions(nn.ModuleDict):
+    """3x3 convolution, activation, batch normalisation, as often as the style says."""
+
+    def __init__(self, incoming: int, outgoing: int, style: Style) -> None:
         super().__init__()
-        self.convolutions = convolutions
-        self.batch_norm = batch_norm
-        self.activation = ACTIVATIONS[activation]
-        for i in range(convolutions):
-            self[f"conv{i}"] = _he_normal(nn.Conv2d(outgoing if i else incoming, outgoing, 3))
-            if batch_norm:
+        self.convolutions = style.convolutions
+        self.batch_norm = style.batch_norm
+        self.activation = ACTIVATIONS[style.activation]
+        for i in range(style.convolutions):
+            convolution = nn.Conv2d(outgoing if i else incoming, outgoing, 3, padding=style.padding)
+            self[f"conv{i}"] = _he_normal(convolution)
+            if style.batch_norm:
                 self[f"bn{i}"] = nn.BatchNorm2d(outgoing, eps=EPSILON)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """(B, incoming, s, s) -> (B, outgoing, s - 2 convolutions, same)."""
+        """(B, incoming, s, s) -> (B, outgoing, t, t); t is s less 2 a valid convolution, s where they pad."""
         for i in range(self.convolutions):
             x = self.activation(self[f"conv{i}"](x))
             if self.batch_norm:
@@ -58,21 +68,20 @@ class Block(Convolutions):
     """A block of the encoder, or the bottleneck."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, incoming, s, s) -> (B, outgoing, s - 2 convolutions, same)."""
+        """(B, incoming, s, s) -> (B, outgoing, t, t); t is s less 2 a valid convolution, s where they pad."""
         return self.convolve(x)
 
 
 class UpBlock(Convolutions):
-    """Nearest doubling, valid 3x3 convolution, activation (no normalisation); then a block."""
+    """Nearest doubling, 3x3 convolution, activation (no normalisation); then a block over it and the skip."""
 
-    def __init__(
-        self, below: int, outgoing: int, convolutions: int, activation: str, batch_norm: bool
-    ) -> None:
-        super().__init__(2 * outgoing, outgoing, convolutions, activation, batch_norm)
-        self["up"] = glorot_uniform(nn.Conv2d(below, outgoing, 3))
+    def __init__(self, below: int, outgoing: int, style: Style, skipped: int) -> None:
+        """``skipped``: channels of the skip."""
+        super().__init__(skipped + outgoing, outgoing, style)
+        self["up"] = glorot_uniform(nn.Conv2d(below, outgoing, 3, padding=style.padding))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, below, s, s) and a larger (B, outgoing, t, t) -> (B, outgoing, 2 s - 2 - 2 convolutions, same).
+        """(B, below, s, s) and (B, skipped, t, t), t >= 2 s less what is not padded -> (B, outgoing, u, u).
 
         The block sees the channels of the cropped skip first.
         """

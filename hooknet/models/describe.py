@@ -1,42 +1,69 @@
-"""What a network looks like, in words: sizes, hooks, parameters, fields of view. No weights are made."""
+"""What a network looks like, in words: sizes, joins, parameters, fields of view. No weights are made."""
 
 from __future__ import annotations
 
-from hooknet.shapes import NetworkSettings, NetworkShape, branch_name, inference_tile, stride_unit
-from hooknet.sizes import encoder_sizes
-from hooknet.work import multiply_accumulates_per_pixel, parameter_count
+from collections.abc import Iterator
+
+from hooknet.shapes.hooks import branch_name
+from hooknet.shapes.tiles import stride_unit
+from hooknet.shapes.unet import UNetSettings, UNetShape
+from hooknet.shapes.work import Convolution
+
+# How wide the column of a branch is.
+COLUMN = 34
 
 
-def describe(model: str, settings: NetworkSettings, largest_tile: int) -> str:
-    """Several lines of text; ``largest_tile`` is what inference may use, in px."""
-    shape = NetworkShape(settings)
+def describe(model: str, settings: UNetSettings, largest_tile: int, rim: int | None = None) -> str:
+    """Several lines of text; ``largest_tile`` and ``rim`` are what inference may use and drops, in px."""
+    shape = settings.shape
     spec = shape.patch_spec
     spacings = ", ".join(f"{spacing:g}" for spacing in settings.spacings)
     lines = [
-        f"{model}({spacings} µm/px): {parameter_count(shape):,} parameters, {settings.classes} classes",
-        f"patch {spec.size} px in, {spec.output_size} px out; batch norm {'on' if settings.batch_norm else 'off'}, "
-        f"{settings.activation}, {settings.merge}",
-        f"maps of a branch: encoder {encoder_sizes(spec.size, settings.depth, settings.convolutions)}, "
-        f"decoder {shape.decoder_sizes()[::-1]} px",
+        f"{model}({spacings} µm/px): {shape.parameter_count:,} parameters, {settings.classes} classes",
+        f"patch {spec.size} px in, {spec.output_size} px out; F = {settings.filters}, depth {settings.depth}, "
+        f"batch norm {'on' if settings.batch_norm else 'off'}, {settings.activation}",
     ]
     for branch, spacing in enumerate(settings.spacings):
         view, weight = shape.fields_of_view[branch], settings.all_loss_weights[branch]
         lines.append(f"{branch_name(branch)}: {spacing:g} µm/px, sees {view:g} µm, loss weight {weight:g}")
-    for hook in settings.all_hooks:
-        pixel = settings.spacings[hook.target] * 2**hook.target_depth
-        lines.append(
-            f"hook: {branch_name(hook.source)} decoder depth {hook.source_depth} -> {branch_name(hook.target)} "
-            f"depth {hook.target_depth}, both at {pixel:g} µm per feature px, "
-            f"{shape.hook_margin(hook)} px cropped from each side"
-        )
-    tile, stride = inference_tile(
-        settings.patch_size, settings.spacings, settings.depth, settings.convolutions, largest_tile
+    return "\n".join([*lines, "", *_stages(shape), "", *_work(shape, largest_tile, rim)])
+
+
+def _stages(shape: UNetShape) -> Iterator[str]:
+    """The stages of all branches side by side, and under them what is brought from one into another."""
+    last: dict[str, Convolution] = {one.stage: one for one in shape.convolutions()}
+    of = shape.settings
+    levels = [*range(of.depth), of.depth, *reversed(range(of.depth))]
+    names = [f"enc{d}" for d in range(of.depth)] + ["mid"] + [f"dec{d}" for d in reversed(range(of.depth))]
+    branches = range(len(of.spacings))
+    yield "".join(
+        f"{text:<{COLUMN}}" for text in ["stage  " + branch_name(0), *map(branch_name, branches[1:])]
     )
-    unit = stride_unit(settings.spacings, settings.depth)
-    in_training, in_tile = (multiply_accumulates_per_pixel(shape, size) / 1000 for size in (None, tile))
-    lines += [
+    for name, level in [*zip(names, levels, strict=True), ("out", 0)]:
+        cells = [_cell(last.get(f"{branch_name(b)}.{name}"), of.spacings[b] * 2**level) for b in branches]
+        first = f"{name:<7}{cells[0]:<{COLUMN - 7}}"
+        yield (first + "".join(f"{cell:<{COLUMN}}" for cell in cells[1:])).rstrip()
+    for join in shape.joins:
+        size, pixel = last[join.source].size, of.spacings[join.branch] * 2**join.depth
+        yield f"{join.source} ({size} px of {pixel:g} µm) ──► {join.target}: {join.how}"
+
+
+def _cell(last: Convolution | None, pixel_um: float) -> str:
+    """``70 px of 8 µm, 64 channels``, or nothing for a stage that is not built."""
+    if last is None:
+        return ""
+    return f"{last.size:>4} px of {pixel_um:>4g} µm, {last.outgoing:>4}"
+
+
+def _work(shape: UNetShape, largest_tile: int, rim: int | None) -> list[str]:
+    of = shape.settings
+    tile, stride = shape.tile(largest_tile, rim)
+    unit = stride_unit(of.spacings, of.depth)
+    in_training, in_tile = (shape.multiply_accumulates_per_pixel(size) / 1000 for size in (None, tile))
+    dropped = shape.rim if rim is None else rim
+    return [
         f"work: {in_training:,.0f} kMAC per output px in training",
         f"inference: tiles of {tile} px every {stride} px (a multiple of {unit}, so that no seam shows), "
-        f"{in_tile:,.0f} kMAC per px of a tile's output",
+        f"{in_tile:,.0f} kMAC per px of a tile's output"
+        + (f", {dropped} px of its rim dropped" if dropped else ""),
     ]
-    return "\n".join(lines)

@@ -1,118 +1,49 @@
-"""U-Nets on concentric patches, the coarser hooked into the finer; one branch alone is a U-Net.
-
-The arithmetic that makes hooks line up is in :mod:`hooknet.shapes`; the parts are in
-:mod:`hooknet.models.blocks`.  Source: van Rijthoven et al. 2021, section 3, in the widths and the order of
-layers of the official code.
-"""
+"""What every network that predicts a class per pixel offers to training and inference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hooknet.errors import ShapeError
-from hooknet.models.blocks import Block, Convolutions, Merge, UpBlock, glorot_uniform
-from hooknet.shapes import Hook, NetworkSettings, NetworkShape, branch_name
-
-
-class Branch(nn.ModuleDict):
-    """A U-Net that takes hooks at its bottleneck or in its decoder, built as far up as anything uses it."""
-
-    def __init__(self, shape: NetworkShape, branch: int) -> None:
-        super().__init__()
-        of = shape.settings
-        style = (of.convolutions, of.activation, of.batch_norm)
-        self.depth = of.depth
-        self.finest = of.finest_depths[branch]
-        self.given = {hook.source_depth for hook in of.all_hooks if hook.source == branch}
-        self.hooks: dict[int, list[tuple[Hook, str]]] = {}  # depth -> what enters there, and its merge
-        incoming = 3
-        for depth in range(of.depth):
-            self[f"enc{depth}"] = Block(incoming, shape.block_width(depth), *style)
-            incoming = shape.block_width(depth)
-        self["mid"] = Block(incoming, shape.block_width(of.depth), *style)
-        self._add_merges(shape, branch, of.depth)
-        for depth in reversed(range(self.finest, of.depth)):
-            below = shape.map_width(branch, depth + 1)
-            self[f"dec{depth}"] = UpBlock(below, shape.block_width(depth), *style)
-            self._add_merges(shape, branch, depth)
-        if branch in shape.output_branches:
-            self["out"] = glorot_uniform(nn.Conv2d(shape.map_width(branch, 0), of.classes, 1))
-
-    def _add_merges(self, shape: NetworkShape, branch: int, depth: int) -> None:
-        of = shape.settings
-        self.hooks[depth] = [(hook, shape.hook_name(hook)) for hook in shape.hooks_into(branch, depth)]
-        for hook, name in self.hooks[depth]:
-            hooked = shape.map_width(hook.source, hook.source_depth)
-            self[name] = Merge(of.merge, hooked, shape.block_width(depth), of.activation)
-
-    def forward(
-        self, x: Tensor, maps: Mapping[tuple[int, int], Tensor]
-    ) -> tuple[dict[int, Tensor], Tensor | None]:
-        """(B, 3, M, M) and maps of coarser branches by (branch, depth) -> own maps that hooks take, by depth.
-
-        And the logits, None for a branch without loss.
-        """
-        skips = []
-        for depth in range(self.depth):
-            x = self[f"enc{depth}"](x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = self._merge(self["mid"](x), self.depth, maps)
-        own = {}
-        for depth in reversed(range(self.finest, self.depth)):
-            x = self._merge(self[f"dec{depth}"](x, skips.pop()), depth, maps)
-            if depth in self.given:  # others are let go: at large tiles they weigh more than the network
-                own[depth] = x
-        return own, self["out"](x) if "out" in self else None
-
-    def _merge(self, x: Tensor, depth: int, maps: Mapping[tuple[int, int], Tensor]) -> Tensor:
-        for hook, name in self.hooks[depth]:
-            x = self[name](maps[hook.source, hook.source_depth], x)
-        return x
+from hooknet.models.blocks import Convolutions
+from hooknet.shapes.unet import UNetSettings
 
 
 class Network(nn.ModuleDict):
-    """One branch per spacing, finest first; spacings (0.5, 8.0) make the HookNet(0.5, 8.0) of the paper.
+    """Concentric patches in, logits out.
 
-    ``patch_spec``: the patches it was made for.  ``output_branches``: which branches give logits.
+    ``patch_spec``: the patches it was made for.  ``output_branches``: which branches give logits, the target
+    first.
     """
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: UNetSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.shape = NetworkShape(settings)
+        self.shape = settings.shape
         self.patch_spec = self.shape.patch_spec
         self.output_branches = self.shape.output_branches
-        # The official code makes its layers coarsest branch first; so do we, for equal order of parameters.
-        for branch in reversed(range(len(settings.spacings))):
-            self[branch_name(branch)] = Branch(self.shape, branch)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 1 - settings.batch_norm_momentum  # torch counts from the other end
 
+    @abstractmethod
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
         """Concentric patches (B, 3, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch.
 
         M may be any legal size, the same for all.  ShapeError for others.
         """
-        self._check(patches)
-        maps: dict[tuple[int, int], Tensor] = {}
-        logits = []
-        for branch in reversed(range(len(patches))):  # from the widest view to the closest
-            own, predicted = self[branch_name(branch)](patches[branch], maps)
-            maps |= {(branch, depth): features for depth, features in own.items()}
-            if predicted is not None:
-                logits.append(predicted)
-        return logits[::-1]
 
     def regularised_kernels(self) -> Iterator[nn.Parameter]:
         """The kernels under weight decay: those of blocks and up-convolutions, as in the official code."""
         for module in self.modules():
             if isinstance(module, Convolutions):
                 yield from (parameter for parameter in module.parameters() if parameter.ndim == 4)
+
+    def _set_momentum(self) -> None:
+        """Give the built batch normalisations the momentum of the settings."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1 - self.settings.batch_norm_momentum  # torch counts from the other end
 
     def _check(self, patches: Sequence[Tensor]) -> None:
         found = [tuple(patch.shape[1:]) for patch in patches]
@@ -122,4 +53,4 @@ class Network(nn.ModuleDict):
             raise ShapeError(
                 f"patches of shape {found}; give {wanted} square ones of 3 channels, all of one size, target first"
             )
-        self.shape.decoder_sizes(size)  # raises for a size that a pooling or a crop would misalign
+        self.shape.output_size(size)  # raises for a size that a pooling or a crop would misalign

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from hooknet.errors import ConfigError
+from hooknet.models.hooknet import HookNet
+from hooknet.models.mrn import MRN
 from hooknet.models.network import Network
-from hooknet.shapes import NetworkSettings
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.mrn import MRNSettings
+from hooknet.shapes.unet import UNetSettings
+
+Settings = TypeVar("Settings", bound=UNetSettings)
 
 
-def unet(settings: NetworkSettings) -> Network:
+def unet(settings: UNetSettings) -> Network:
     """A U-Net at one spacing; ConfigError for more."""
     if len(settings.spacings) != 1:
         raise ConfigError(f"unet with {len(settings.spacings)} spacings; give one, or use model hooknet")
-    return Network(settings)
+    return HookNet(_of(HookNetSettings, settings))
 
 
-def hooknet(settings: NetworkSettings) -> Network:
+def hooknet(settings: UNetSettings) -> Network:
     """U-Nets at two or more spacings, the coarser hooked into the finer; ConfigError for one."""
     if len(settings.spacings) < 2:
         raise ConfigError(
             f"hooknet with {len(settings.spacings)} spacing; give two or more, or use model unet"
         )
-    return Network(settings)
+    return HookNet(_of(HookNetSettings, settings))
 
 
-MODELS: Final[dict[str, Callable[[NetworkSettings], Network]]] = {"unet": unet, "hooknet": hooknet}
+def mrn(settings: UNetSettings) -> Network:
+    """A U-Net with an encoder more for each coarser spacing."""
+    return MRN(_of(MRNSettings, settings))
 
 
-def build_model(name: str, settings: NetworkSettings) -> Network:
+def _of(kind: type[Settings], settings: UNetSettings) -> Settings:
+    if not isinstance(settings, kind):
+        raise ConfigError(f"{type(settings).__name__} for another model; wanted {kind.__name__}")
+    return settings
+
+
+MODELS: Final[dict[str, Callable[[UNetSettings], Network]]] = {"unet": unet, "hooknet": hooknet, "mrn": mrn}
+
+
+def build_model(name: str, settings: UNetSettings) -> Network:
     """The named network, weights drawn by torch's generator; ConfigError for an unknown name."""
     if name not in MODELS:
         raise ConfigError(f"unknown model {name!r}; use one of {', '.join(sorted(MODELS))}")

@@ -37,7 +37,8 @@ class ReportSystem:
     ``spacings`` in µm/px, target first.  ``loss_weight`` is λ, None where there is one output only.
     ``parameters`` is a number of weights, None if unknown.  ``settings`` are shown as they are.
     ``curves`` has a row per epoch with columns ``epoch``, ``loss``, ``validation_macro_f1`` and, when folds
-    were trained, ``fold``; further columns only go to the CSV.
+    were trained, ``fold``; ``share_<class>``, where there, is that of the class in the annotated pixels shown so
+    far.  Further columns only go to the CSV.
     """
 
     name: str

@@ -25,8 +25,6 @@ from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.io.tables import read_json
 from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
-from hooknet.shapes import NetworkShape
-from hooknet.work import parameter_count
 
 MAX_OVERLAYS = 8
 LONGEST_SIDE = 1200
@@ -113,7 +111,7 @@ def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
         "seed": str(first.seed)
     }
     drawn = pd.concat(curves, ignore_index=True) if curves else None
-    weights = parameter_count(NetworkShape(first.network))
+    weights = first.network.shape.parameter_count
     return ReportSystem(name, options.model, options.spacings, lam, weights, told, drawn)
 
 

@@ -97,6 +97,7 @@ def write_report(data: ReportData, folder: str | Path) -> Path:
         settings=tables.pair_table(data.settings, ("Setting", "Value")),
         versions=tables.pair_table(data.versions, ("Software", "Version")),
         curves=_curves(data, folder),
+        shown=tables.shown_table(data.systems, [one.name for one in data.classes]),
         viewed=[_viewed(data, number, one, folder) for number, one in enumerate(data.overlays, start=1)],
         warnings=_warnings(data),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -35,6 +35,11 @@ class Table:
 def share(value: float) -> str:
     """A score 0..1 with three decimals, a dash for nan."""
     return NOTHING if isnan(value) else f"{value:.3f}"
+
+
+def per_cent(value: float) -> str:
+    """A share 0..1 in per cent with one decimal."""
+    return f"{100 * value:.1f} %"
 
 
 def signed(value: float) -> str:
@@ -73,6 +78,37 @@ def detail_table(comparison: Comparison, system: str) -> Table:
         rows.append((Cell(name), *numbers, Cell(f"{int(row['support']):,}", number=True)))
     heads = ("Class", "Precision", "Recall", "F1 (Dice)", "IoU", "Annotated px")
     return Table(heads, tuple(rows), system)
+
+
+def shown_table(systems: Sequence[ReportSystem], classes: Sequence[str]) -> Table | None:
+    """Share of each class in the annotated pixels that each training had shown at its end; a row per fold.
+
+    None where no training has recorded it.
+    """
+    rows = []
+    for system in systems:
+        for fold, shares in _last_shares(system, classes):
+            numbers = (Cell(per_cent(value), number=True) for value in shares)
+            rows.append(
+                (Cell(system.name), Cell(fold), *numbers, Cell(per_cent(1 / len(classes)), number=True))
+            )
+    if not rows:
+        return None
+    caption = "Share of each class in the annotated pixels shown in training."
+    return Table(("System", "Fold", *classes, "Equal share"), tuple(rows), caption)
+
+
+def _last_shares(system: ReportSystem, classes: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """Fold and shares of each training of a system; none of trainings that did not record them."""
+    columns = [f"share_{one}" for one in classes]
+    table = system.curves
+    if table is None or not set(columns) <= set(table.columns):
+        return
+    folds = table.groupby("fold") if "fold" in table else [(NOTHING, table)]
+    for fold, rows in folds:
+        last = rows.sort_values("epoch")[columns].iloc[-1]
+        if not last.isna().any():
+            yield str(fold), [float(value) for value in last]
 
 
 def slide_table(comparison: Comparison) -> Table:

@@ -13,7 +13,8 @@ import pandas as pd
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
-from hooknet.errors import ConfigError
+from hooknet.data.samplers import PixelBalanced
+from hooknet.errors import CheckpointError, ConfigError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.module import Segmentation
@@ -38,24 +39,31 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Keeper(Callback):
     """After each validation: a line in the log and in the curves, and the weights if they are the best so far.
 
-    Its own state travels in Lightning's checkpoint, so a resumed training ends with the same files.
+    Its own state and the sampler's travel in Lightning's checkpoint, so a resumed training ends with the same files.
     """
 
-    def __init__(self, folder: Path, spec: dict[str, Any], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], classes: tuple[str, ...], draws: PixelBalanced
+    ) -> None:
         """``spec`` is stored with the weights."""
         self._folder = folder
         self._spec = spec
         self._classes = classes
+        self._draws = draws
         self._rows: list[dict[str, float]] = []
         self._best = -1.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers only."""
-        return {"rows": self._rows, "best": self._best}
+        """Plain values only."""
+        return {"rows": self._rows, "best": self._best, "draws": self._draws.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there; CheckpointError for the state of another sampler."""
         self._rows, self._best = list(state_dict["rows"]), float(state_dict["best"])
+        try:
+            self._draws.load_state_dict(state_dict.get("draws", {}))
+        except CheckpointError as error:
+            raise CheckpointError(f"{self._folder}: {error}") from None
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Runs after the epoch's validation and before Lightning writes its checkpoint."""
@@ -69,11 +77,12 @@ class Keeper(Callback):
         self._rows.append(row)
         macro = row["validation_macro_f1"]
         logger.info(
-            "epoch %d of %s: loss %.4f, validation macro F1 %.4f",
+            "epoch %d of %s: loss %.4f, validation macro F1 %.4f; annotated pixels shown: %s",
             row["epoch"],
             trainer.max_epochs,
             row["train_loss"],
             macro,
+            ", ".join(f"{name} {row[f'share_{name}']:.1%}" for name in self._classes),
         )
         if macro > self._best:
             self._best = macro
@@ -85,6 +94,7 @@ class Keeper(Callback):
     def _row(self, trainer: lightning.Trainer, module: Segmentation) -> dict[str, float]:
         found = module.validation_scores
         f1 = {f"f1_{name}": float(value) for name, value in zip(self._classes, found.f1, strict=True)}
+        shares = zip(self._classes, self._draws.shares, strict=True)
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -93,6 +103,7 @@ class Keeper(Callback):
             "validation_loss": module.validation_loss,
             "validation_macro_f1": float(trainer.callback_metrics["validation_macro_f1"]),
             **f1,
+            **{f"share_{name}": float(value) for name, value in shares},
         }
 
     def _save(self, name: str, module: Segmentation, row: dict[str, float]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -28,13 +29,12 @@ from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
-from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
+from hooknet.data.samplers import SAMPLERS, EpochSampler, PixelBalanced, validation_rows
 from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.atomic import atomic, write_text
 from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
-from hooknet.shapes import NetworkShape
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.module import Segmentation
 
@@ -75,22 +75,21 @@ def train(
     state = _open_state(files.state, identity)
     layout = field_layout(max(spec.spacings) * spec.size, settings.augment.elastic_scale_um)
     augment = Augment(Strengths(**settings.augment.model_dump()), spec, layout)
-    module = Segmentation(network, augment, settings.train.learning_rate, settings.train.l2, names)
+    module = Segmentation(network, augment, settings, names)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _trainer(run, files.state, checkpoint_spec(run, (*training, *validation)), names)
     draws = _draws(run, train_index)
+    keeper = Keeper(files.state, checkpoint_spec(run, (*training, *validation)), names, draws)
+    trainer = _trainer(run, files.state, keeper)
     loaders = _loaders(run, network, train_index, check_index, layout, draws)
-    if state is None or _go_on(state, draws, run):
+    if state is None or _go_on(state, run):
         _fit(trainer, module, loaders, state)
-    _report_draws(draws, names)
     _move_results(files)
 
 
-def _go_on(state: Path, draws: PixelBalanced, run: Run) -> bool:
-    """Draw again what was drawn until the state was saved, at the end of an epoch; whether there is more to do."""
+def _go_on(state: Path, run: Run) -> bool:
+    """Whether there is more to do after a state, which was saved at the end of an epoch."""
     saved = torch.load(state, map_location="cpu", weights_only=True)
     options, done = run.settings.train, int(saved["epoch"]) + 1
-    draws.skip(done * options.steps)
     # Lightning would train an epoch more before it looks at its patience again.
     stopped = any(
         one["wait_count"] >= one["patience"]
@@ -168,7 +167,8 @@ def _complete_index(
 
 
 def _draws(run: Run, index: CentreIndex) -> PixelBalanced:
-    return PixelBalanced(index.labels, index.pixels, run.settings.train.batch, run.seed)
+    options = run.settings.train
+    return SAMPLERS[options.sampler](index.labels, index.pixels, options.batch, run.seed)
 
 
 def _loaders(
@@ -194,6 +194,9 @@ def _loaders(
         **shared,  # type: ignore[arg-type]
     )
     rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
+    if run.settings.shuffle_context:
+        # Neighbours in the index are neighbours on the slide: their contexts would be no others.
+        rows = np.random.default_rng(run.seed).permutation(rows)
     pairs = [(number, int(row)) for number, row in enumerate(rows)]
     checking = DataLoader(
         PatchDataset(check_index, spec, scored, None, run.seed),
@@ -204,9 +207,9 @@ def _loaders(
     return training, checking
 
 
-def _trainer(run: Run, folder: Path, spec: dict[str, Any], names: tuple[str, ...]) -> lightning.Trainer:
+def _trainer(run: Run, folder: Path, keeper: Keeper) -> lightning.Trainer:
     options = run.settings.train
-    callbacks: list[lightning.Callback] = [Keeper(folder, spec, names)]
+    callbacks: list[lightning.Callback] = [keeper]
     if options.stop_after is not None:
         stop = EarlyStopping(
             "validation_macro_f1", patience=options.stop_after, mode="max", check_on_train_epoch_end=True
@@ -255,12 +258,6 @@ def _open_state(folder: Path, identity: str) -> Path | None:
     return None
 
 
-def _report_draws(draws: PixelBalanced, names: tuple[str, ...]) -> None:
-    shares = draws.shown / draws.shown.sum()
-    told = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
-    logger.info("annotated pixels shown in training: %s", told)
-
-
 def _move_results(files: TrainFiles) -> None:
     """Put the results in their place and drop the state."""
     for name, place in ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics)):
@@ -273,7 +270,7 @@ def _move_results(files: TrainFiles) -> None:
 
 def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
     """What training needs of each slide, in the results' ``folder`` of the dataset."""
-    name = centres_name(NetworkShape(run.network).patch_spec)
+    name = centres_name(run.network.shape.patch_spec)
     return [
         SlideFiles(
             one.id,

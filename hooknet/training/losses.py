@@ -1,13 +1,21 @@
-"""The loss of the paper: λ-weighted cross-entropy of the branches, over annotated pixels only."""
+"""The loss of the paper: λ-weighted cross-entropy of the branches, and weight decay.
+
+The paper does not say over which pixels the mean is; the official code takes all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import log, log1p
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, log_softmax, nll_loss
 
+Normalise = Literal["annotated", "all_pixels"]
+
+CLIP = 1e-7  # Keras keeps the probabilities in its cross-entropy so far from 0 and 1
 _IGNORED = -1
 
 
@@ -16,15 +24,34 @@ def annotated_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
     ``logits`` (B, K, m, m); ``labels`` (B, m, m), 0 not annotated, 1..K.
     """
-    wanted = labels.long() + (_IGNORED)  # classes 0..K-1, what is not annotated is ignored
-    total = cross_entropy(logits.float(), wanted, ignore_index=_IGNORED, reduction="sum")
+    total = cross_entropy(_precise(logits), _classes(labels), ignore_index=_IGNORED, reduction="sum")
     return total / (labels > 0).sum().clamp(min=1)
 
 
-def branches_loss(logits: Sequence[Tensor], labels: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def all_pixels_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of probabilities clipped to [1e-7, 1 - 1e-7], divided by the number of all pixels.
+
+    ``logits`` (B, K, m, m); ``labels`` (B, m, m), 0 not annotated, 1..K.  Pixels that are not annotated add
+    nothing and yet count; where the clip bites the gradient is 0.  Source: the official code, whose labels
+    are one-hot with rows of zeros and whose loss is Keras's categorical cross-entropy on probabilities.
+    """
+    logarithms = log_softmax(_precise(logits), dim=1).clamp(log(CLIP), log1p(-CLIP))
+    return nll_loss(logarithms, _classes(labels), ignore_index=_IGNORED, reduction="sum") / labels.numel()
+
+
+_CROSS_ENTROPIES = {"annotated": annotated_cross_entropy, "all_pixels": all_pixels_cross_entropy}
+
+
+def branches_loss(
+    logits: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    weights: Sequence[float],
+    normalise: Normalise = "annotated",
+) -> Tensor:
     """Σ weight · cross-entropy over the branches, target first: λ and 1 - λ in the paper (section 3.4)."""
+    measure = _CROSS_ENTROPIES[normalise]
     parts = [
-        weight * annotated_cross_entropy(one, label)
+        weight * measure(one, label)
         for one, label, weight in zip(logits, labels, weights, strict=True)
     ]
     return torch.stack(parts).sum()
@@ -32,10 +59,20 @@ def branches_loss(logits: Sequence[Tensor], labels: Sequence[Tensor], weights: S
 
 def weight_decay(kernels: Iterable[Tensor], strength: float) -> Tensor:
     """``strength`` · Σ w² (no ½), as Keras's L2 regulariser in the official code."""
-    return strength * torch.stack([kernel.float().square().sum() for kernel in kernels]).sum()
+    return strength * torch.stack([_precise(kernel).square().sum() for kernel in kernels]).sum()
 
 
 def central(labels: Tensor, size: int) -> Tensor:
     """The central (B, size, size) of labels (B, s, s); s - size is even by construction."""
     margin = (labels.shape[-1] - size) // 2
     return labels[..., margin : margin + size, margin : margin + size]
+
+
+def _classes(labels: Tensor) -> Tensor:
+    """Classes 0..K-1; what is not annotated becomes the value that is ignored."""
+    return labels.long() + _IGNORED
+
+
+def _precise(values: Tensor) -> Tensor:
+    """In single precision at least, whatever the network computes in."""
+    return values if values.dtype == torch.float64 else values.float()

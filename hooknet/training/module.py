@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hooknet.config.experiments import ExperimentSettings
 from hooknet.data.augment.chain import Augment
 from hooknet.metrics.confusion import count, no_counts
 from hooknet.metrics.scores import Scores, scores
@@ -32,16 +33,15 @@ class Segmentation(lightning.LightningModule):
         self,
         network: Network,
         augment: Augment | None,
-        learning_rate: float,
-        l2: float,
+        settings: ExperimentSettings,
         classes: Sequence[str],
     ) -> None:
         """``augment`` None trains on the patches as they are."""
         super().__init__()
         self.network = network
         self._augment = augment
-        self._learning_rate = learning_rate
-        self._l2 = l2
+        self._options = settings.train
+        self._shuffle_context = settings.shuffle_context
         self._classes = tuple(classes)
         weights = network.settings.all_loss_weights
         self._weights = [weights[branch] for branch in network.output_branches]
@@ -50,15 +50,15 @@ class Segmentation(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as the paper."""
-        return torch.optim.Adam(self.network.parameters(), lr=self._learning_rate, eps=ADAM_EPSILON)
+        return torch.optim.Adam(self.network.parameters(), lr=self._options.learning_rate, eps=ADAM_EPSILON)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
         views, labels = self._prepare(batch, augment=True)
-        loss = branches_loss(self._logits(views), labels, self._weights)
+        loss = branches_loss(self._logits(views), labels, self._weights, self._options.normalise)
         self.log("train_cross_entropy", loss.detach(), on_step=False, on_epoch=True, batch_size=len(views))
-        if self._l2 > 0:
-            loss = loss + weight_decay(self.network.regularised_kernels(), self._l2)
+        if self._options.l2 > 0:
+            loss = loss + weight_decay(self.network.regularised_kernels(), self._options.l2)
         self.log(
             "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(views)
         )
@@ -71,10 +71,13 @@ class Segmentation(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count which truth met which prediction, at the target spacing."""
+        if self._shuffle_context and len(batch[0]) == 1:
+            return  # the last one of an epoch may hold one patch, for which there is no other context
         views, labels = self._prepare(batch, augment=False)
         logits = self._logits(views)
-        loss = branches_loss(logits, labels, self._weights)
-        self._validation.append((float(loss), int((labels[0] > 0).sum())))
+        loss = branches_loss(logits, labels, self._weights, self._options.normalise)
+        meant = labels[0] > 0 if self._options.normalise == "annotated" else torch.ones_like(labels[0])
+        self._validation.append((float(loss), int(meant.sum())))
         predicted = logits[0].argmax(dim=1).cpu().numpy() + 1
         self._counts += count(labels[0].cpu().numpy(), predicted, len(self._classes))
 
@@ -90,7 +93,10 @@ class Segmentation(lightning.LightningModule):
 
     @property
     def validation_loss(self) -> float:
-        """The branches' weighted cross-entropy of the last validation, mini-batches weighted by annotated target px."""
+        """The branches' weighted cross-entropy of the last validation, as if all its patches were one mini-batch.
+
+        (Of the context branches nearly: mini-batches weigh by the target's pixels.)
+        """
         pixels = sum(number for _, number in self._validation)
         return sum(loss * number for loss, number in self._validation) / max(1, pixels)
 
@@ -111,5 +117,19 @@ class Segmentation(lightning.LightningModule):
                 # Colours and positions need full precision also where the network runs in bf16.
                 with torch.autocast(views.device.type, enabled=False):
                     views, labels = self._augment(views, labels, self.network.output_branches, uniform, field)
+            if self._shuffle_context:
+                views, labels = _shuffled(views, labels, self.network.output_branches)
         size = self.network.patch_spec.output_size
         return views, [central(one, size) for one in labels]
+
+
+def _shuffled(
+    views: Tensor, labels: Sequence[Tensor], branches: Sequence[int]
+) -> tuple[Tensor, list[Tensor]]:
+    """Give every patch the contexts, and their labels, of the next one of the batch; the target's stay."""
+    if len(views) < 2:
+        raise ValueError("contexts of a batch of one patch cannot be shuffled")
+    rolled = torch.cat([views[:, :1], views[:, 1:].roll(-1, dims=0)], dim=1)
+    return rolled, [
+        one.roll(-1, dims=0) if branch else one for branch, one in zip(branches, labels, strict=True)
+    ]

@@ -3,6 +3,9 @@ from pathlib import Path
 import pytest
 from made_cohort import hooknet
 
+from hooknet.config.project import load_project
+from hooknet.models.describe import describe as describe_network
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,6 +33,7 @@ def describe(example, experiment):
         ("hooknet_0.5_8_lambda_0.75", "50,761,740"),
         ("hooknet_0.5_8_lambda_1", "50,761,350"),
         ("hooknet_0.5_2_lambda_1", "50,723,142"),
+        ("mrn_0.5_8", "49,565,535"),
     ],
 )
 def test_networks_of_the_paper_have_the_parameters_of_the_official_code(experiment, parameters):
@@ -44,18 +48,41 @@ def test_description_has_sizes_depths_and_fields_of_view():
         "patch 284 px in, 70 px out",
         "target: 0.5 µm/px, sees 142 µm, loss weight 0.75",
         "context: 8 µm/px, sees 2272 µm, loss weight 0.25",
-        "context decoder depth 0 -> target depth 4",
-        "30 px cropped from each side",
+        "enc0    280 px of  0.5 µm,   64    280 px of    8 µm,   64",
+        "mid      10 px of    8 µm,  640     10 px of  128 µm,  640",
+        "context.dec0 (70 px of 8 µm) ──► target.mid: 30 px cropped from each side, concat",
         "every 1024 px (a multiple of 256",
     ):
         assert part in lines
+
+
+def test_an_mrn_shows_where_its_context_joins():
+    lines = describe("breast", "mrn_0.5_8").out
+    for part in (
+        "mid      16 px of    8 µm,  690     16 px of  128 µm,  690",
+        "context.mid (16 px of 128 µm) ──► target.mid: central 1/16 resampled to 16 px, concat",
+        "every 768 px (a multiple of 256",
+        "123 px of its rim dropped",
+    ):
+        assert part in lines
+
+
+def test_every_example_can_be_described():
+    for example in Path("config/examples").iterdir():
+        own = example / "datasets.yaml"
+        datasets = own if own.is_file() else Path("config/datasets.yaml")
+        project = load_project(datasets, example / "experiments.yaml")
+        for name, one in project.experiments.items():
+            network = one.network_settings(len(project.dataset(one.dataset).classes))
+            told = describe_network(one.model, network, one.infer.tile)
+            assert f"{network.shape.parameter_count:,} parameters" in told, name
 
 
 def test_unknown_experiment_is_answered_with_the_nearest():
     message = describe("glas", "unet_0.61").err
     assert message == (
         "hooknet: config/examples/glas/experiments.yaml: no experiment 'unet_0.61'; did you mean 'unet_0.62'? "
-        "possible: unet_0.62, hooknet_0.62_2.48\n"
+        "possible: unet_0.62, unet_2.48, mrn_0.62_2.48, hooknet_0.62_2.48\n"
     )
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from hooknet.config.document import read_document
 from hooknet.config.project import load_project, missing_files
-from hooknet.shapes import NetworkShape
-from hooknet.work import parameter_count
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "config" / "examples"
@@ -35,20 +33,35 @@ def systems(project):
 UNETS = [("unet", (spacing,), 1.0) for spacing in (0.5, 1.0, 2.0, 4.0, 8.0)]
 
 
+def mrn(context):
+    return ("mrn", (0.5, context), 1.0)
+
+
 def hooknets(context, *weights):
     return [("hooknet", (0.5, context), weight) for weight in weights]
 
 
 def test_every_example_is_looked_at():
-    assert {path.name for path in EXAMPLES.iterdir()} == {"apply", "breast", "lung", "glas", "demo_seeds"}
+    assert {path.name for path in EXAMPLES.iterdir()} == {
+        "apply",
+        "breast",
+        "lung",
+        "glas",
+        "demo_seeds",
+        "phantom_study",
+    }
 
 
 def test_breast_is_the_experiment_matrix_of_the_paper():
-    assert systems(example("breast")) == UNETS + hooknets(2.0, 1.0) + hooknets(8.0, 1.0, 0.75, 0.5, 0.25)
+    rows = systems(example("breast"))
+    assert rows == [*UNETS, mrn(8.0), *hooknets(2.0, 1.0), *hooknets(8.0, 1.0, 0.75, 0.5, 0.25)]
+    assert len(rows) == 11
 
 
 def test_lung_is_the_experiment_matrix_of_the_paper():
-    assert systems(example("lung")) == UNETS + hooknets(2.0, 1.0, 0.75, 0.5, 0.25)
+    rows = systems(example("lung"))
+    assert rows == [*UNETS, mrn(2.0), *hooknets(2.0, 1.0, 0.75, 0.5, 0.25)]
+    assert len(rows) == 10
 
 
 @pytest.mark.parametrize("name", ["breast", "lung"])
@@ -61,14 +74,16 @@ def test_loss_weights_of_the_paper_add_up_to_one(name):
 def test_training_is_that_of_the_paper(name):
     for one in example(name).experiments.values():
         train = one.train
-        assert (one.patch_size, one.network.depth, one.network.convolutions) == (284, 4, 2)
-        assert (train.batch, train.learning_rate, train.epochs, train.steps) == (12, 5e-6, 200, 1000)
+        assert (one.network.depth, one.network.convolutions, one.network.batch_norm) == (4, 2, True)
+        assert (one.patch_size, train.batch) == ((256, 6) if one.model == "mrn" else (284, 12))
+        assert (train.learning_rate, train.epochs, train.steps) == (5e-6, 200, 1000)
+        assert train.l2 > 0
         assert train.stop_after is None
 
 
 @pytest.mark.parametrize("name", ["breast", "lung"])
 def test_every_model_of_the_paper_has_about_50_million_parameters(name):
-    counts = {name: parameter_count(NetworkShape(run.network)) for name, run in example(name).runs.items()}
+    counts = {name: run.network.shape.parameter_count for name, run in example(name).runs.items()}
     assert all(49e6 < count < 52e6 for count in counts.values()), counts
 
 
@@ -99,25 +114,41 @@ def test_germinal_centres_are_painted_over_the_structures_they_lie_in():
     assert order["gc"] > order["tls"]
 
 
-def test_glas_trains_two_systems_alike_on_three_folds():
+def test_glas_trains_four_systems_alike_on_three_folds_with_three_seeds():
     project = example("glas")
+    systems = ("unet_0.62", "unet_2.48", "mrn_0.62_2.48", "hooknet_0.62_2.48")
     assert list(project.runs) == [
-        f"{system}-fold{fold}" for system in ("unet_0.62", "hooknet_0.62_2.48") for fold in (0, 1, 2)
+        f"{system}-seed{seed}-fold{fold}" for system in systems for seed in (1, 2, 3) for fold in (0, 1, 2)
     ]
-    unet, hooknet = project.experiments.values()
-    assert (unet.spacings, hooknet.spacings, hooknet.loss_weights) == ((0.62,), (0.62, 2.48), (0.75, 0.25))
-    assert unet.train == hooknet.train
-    assert unet.network == hooknet.network
-    assert unet.patch_size == hooknet.patch_size
-    assert unet.network.filters == 8
-    assert unet.train.epochs * unet.train.steps <= 1000
+    trained = {
+        (one.train.epochs, one.train.steps, one.train.learning_rate) for one in project.experiments.values()
+    }
+    assert len(trained) == 1
+    assert_about_equal_size(project)
+
+
+def assert_about_equal_size(project):
+    counts = [run.network.shape.parameter_count for run in project.runs.values()]
+    assert max(counts) < 1.15 * min(counts)
+
+
+def test_the_phantom_study_asks_the_papers_question_with_a_control():
+    project = load_project(ROOT / "config" / "datasets.yaml", EXAMPLES / "phantom_study" / "experiments.yaml")
+    unets = [("unet", (spacing,), 1.0) for spacing in (1.0, 2.0, 4.0, 8.0)]
+    hooknets = [("hooknet", (1.0, 8.0), weight) for weight in (1.0, 0.75, 0.5, 0.25, 0.75)]
+    assert systems(project) == [*unets, ("mrn", (1.0, 8.0), 1.0), *hooknets]
+    controls = [name for name, one in project.experiments.items() if one.shuffle_context]
+    assert controls == ["hooknet_1_8_shuffled"]
+    twin = project.experiments["hooknet_1_8_lambda_0.75"].model_copy(update={"shuffle_context": True})
+    assert twin == project.experiments["hooknet_1_8_shuffled"]
+    assert_about_equal_size(project)
 
 
 def test_glas_folds_rotate_and_keep_patients_whole():
     project = example("glas")
     sides = {}
     for fold in (0, 1, 2):
-        run = project.run(f"unet_0.62-fold{fold}")
+        run = project.run(f"unet_0.62-seed1-fold{fold}")
         sides[fold] = [
             {one.fold for one in run.slides(split)} for split in ("test", "validation", "training")
         ]
@@ -156,11 +187,11 @@ def test_demo_is_the_shipped_default_and_needs_no_files():
 def test_weights_of_another_experiment_are_used_without_training():
     project = example("apply")
     run = project.runs["glas_hooknet"]
-    assert str(run.weights) == "results/runs/hooknet_0.62_2.48-fold0/best.ckpt"
+    assert str(run.weights) == "results/runs/hooknet_0.62_2.48-seed1-fold0/best.ckpt"
     assert [one.id for one in run.slides("test")] == ["CMU-1-Small-Region"]
     assert run.slides("training") == run.slides("validation") == ()
     # The same network as the weights': what hooknet infer asks for.
-    trained = example("glas").runs["hooknet_0.62_2.48-fold0"]
+    trained = example("glas").runs["hooknet_0.62_2.48-seed1-fold0"]
     assert run.network == trained.network
     assert run.dataset.label_map.names == trained.dataset.label_map.names
 
@@ -170,5 +201,5 @@ def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     assert missing_files(project)[-1] == (
         f"{project.experiments_file}: experiments.glas_hooknet.checkpoint: found no file "
-        "'results/runs/hooknet_0.62_2.48-fold0/best.ckpt'; correct the path (paths start at the working directory)"
+        "'results/runs/hooknet_0.62_2.48-seed1-fold0/best.ckpt'; correct the path (paths start at the working directory)"
     )

@@ -4,7 +4,7 @@ import pytest
 from hooknet.config.experiments import AugmentOptions, ExperimentSettings
 from hooknet.config.project import load_project
 from hooknet.errors import ConfigError
-from hooknet.shapes import Hook
+from hooknet.shapes.hooks import Hook
 
 HOOKNET = {"model": "hooknet", "spacings": [0.5, 8.0]}
 
@@ -22,7 +22,10 @@ def complaint(tmp_path, defaults=None, **changes):
     return message.removeprefix(f"{tmp_path}/experiments.yaml: ")
 
 
-KEYS = "dataset, model, spacings, patch_size, loss_weights, seeds, folds, checkpoint, network, train, augment, infer"
+KEYS = (
+    "dataset, model, spacings, patch_size, loss_weights, shuffle_context, seeds, folds, checkpoint, network, "
+    "train, augment, infer"
+)
 
 
 @pytest.mark.parametrize(
@@ -31,15 +34,15 @@ KEYS = "dataset, model, spacings, patch_size, loss_weights, seeds, folds, checkp
         ({"patch_siez": 284}, f"experiments.one.patch_siez: unknown key; did you mean 'patch_size'? possible: {KEYS}"),
         ({"train": {"epoch": 3}},
          "experiments.one.train.epoch: unknown key; did you mean 'epochs'? possible: epochs, steps, batch, "
-         "learning_rate, l2, validation_patches, stop_after, threads, workers, init_from"),
+         "learning_rate, l2, normalise, sampler, validation_patches, stop_after, threads, workers, init_from"),
         ({"dataset": None}, "experiments.one.dataset: is missing and has no default"),
         ({"dataset": "colno"}, "experiments.one.dataset: no dataset 'colno'; did you mean 'colon'? possible: colon"),
-        ({"model": "unett"}, "experiments.one.model: found 'unett', wanted 'unet' or 'hooknet'"),
+        ({"model": "unett"}, "experiments.one.model: found 'unett', wanted 'unet', 'hooknet' or 'mrn'"),
         ({"spacings": 0.5}, "experiments.one.spacings: found 0.5, wanted a list"),
         ({"spacings": []}, "experiments.one.spacings: found [], wanted 1 or more"),
         ({"spacings": [-1]}, "experiments.one.spacings.0: found -1, wanted greater than 0"),
         ({"spacings": [0.5, 2.0]},
-         "experiments.one: a unet has one spacing, found [0.5, 2.0]; model hooknet takes several"),
+         "experiments.one: a unet has one spacing, found [0.5, 2.0]; models hooknet and mrn take several"),
         ({"model": "hooknet"},
          "experiments.one: a hooknet has two spacings or more, found [0.5]; model unet takes one"),
         ({**HOOKNET, "spacings": [0.5, 1.5]},
@@ -64,6 +67,12 @@ KEYS = "dataset, model, spacings, patch_size, loss_weights, seeds, folds, checkp
         ({**HOOKNET, "loss_weights": [1.5, -0.5]},
          "experiments.one.loss_weights.1: found -0.5, wanted greater than or equal to 0"),
         ({"loss_weights": [float("inf")]}, "experiments.one.loss_weights.0: found inf, wanted a number"),
+        ({"shuffle_context": True},
+         "experiments.one: shuffle_context with one spacing; there is no context to shuffle"),
+        ({**HOOKNET, "shuffle_context": True, "train": {"batch": 1}},
+         "experiments.one: shuffle_context with train.batch 1; patches swap contexts, so give 2 or more"),
+        ({**HOOKNET, "shuffle_context": True, "train": {"validation_patches": 1}},
+         "experiments.one: shuffle_context with train.validation_patches 1; patches swap contexts, so give 2 or more"),
         ({"seeds": []}, "experiments.one.seeds: found [], wanted 1 or more"),
         ({"seeds": [1, 1]}, "experiments.one.seeds: [1, 1] names one twice"),
         ({"seeds": [-1]}, "experiments.one.seeds.0: found -1, wanted greater than or equal to 0"),

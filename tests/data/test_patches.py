@@ -14,7 +14,7 @@ from hooknet.errors import MaskError, SlideError
 from hooknet.io.masks import Mask
 from hooknet.io.patches import labels_around, read_views
 from hooknet.io.slides import Slide
-from hooknet.shapes import NetworkShape
+from hooknet.shapes.hooknet import HookNetShape
 
 NUMBERS = AugmentNumbers(5, 100.0)
 
@@ -23,7 +23,7 @@ NUMBERS = AugmentNumbers(5, 100.0)
 def index(tmp_path_factory):
     run = made_runs.make_run()
     training, validation = made_runs.make_slides(tmp_path_factory.mktemp("slides"), run)
-    return load_index([*training, *validation], ("one", "two"), NetworkShape(run.network).patch_spec)
+    return load_index([*training, *validation], ("one", "two"), HookNetShape(run.network).patch_spec)
 
 
 SPEC = PatchSpec(38, 12, (0.5, 1.0))

@@ -13,10 +13,10 @@ from hooknet.inference.regions import Wanted
 from hooknet.io.masks import Mask
 from hooknet.io.patches import read_views
 from hooknet.io.slides import Slide
-from hooknet.shapes import stride_unit
+from hooknet.shapes.tiles import stride_unit
 
 
-def segmented(network, slide, at_most, wanted=None, bands=0):
+def segmented(network, slide, at_most, wanted=None, bands=0, shuffle_context=False):
     """The map of a slide (and its probabilities)."""
     grid = slide.grid(network.patch_spec.target_spacing)
     found = np.zeros((1, grid.height, grid.width), np.uint8)
@@ -29,7 +29,7 @@ def segmented(network, slide, at_most, wanted=None, bands=0):
         return Canvas(grid.width, grid.height, len(target), write)
 
     canvases = Canvases(onto(found), onto(shares) if bands else None)
-    tiling = Tiling.of(network, at_most)
+    tiling = Tiling.of(network, at_most, shuffle_context=shuffle_context)
     pixels = segment(network, slide, wanted or Wanted(None), tiling, canvases)
     assert pixels == (found > 0).sum()
     return (found[0], shares) if bands else found[0]
@@ -57,6 +57,60 @@ def test_a_map_of_the_context_view_is_the_slide_pixel_by_pixel(tmp_path, depth, 
     network = made_networks.looking_at(1, (0.5, 0.5 * ratio), depth, patch)
     found = segmented(network, slide, at_most)
     np.testing.assert_array_equal(found, coarse + 1)
+
+
+@pytest.mark.parametrize("at_most", [10, 100, 300])
+def test_an_mrn_map_of_the_target_view_is_the_slide_pixel_by_pixel(noise_slide, at_most):
+    path, bits = noise_slide
+    network = made_networks.mrn_looking_at(0, (0.5, 2.0), 2, 32)
+    found = segmented(network, Slide(path, made_slides.square(0.5)), at_most)
+    np.testing.assert_array_equal(found, bits + 1)
+
+
+@pytest.mark.parametrize("ratio", [2, 8])
+@pytest.mark.parametrize("across", [False, True])
+def test_an_mrn_map_of_the_context_view_has_its_borders_where_the_slide_has(tmp_path, ratio, across):
+    # Stripes as wide as a context px: interpolated, they cross a half where they meet.
+    stripes = np.kron(made_slides.random_bits(1, -(-240 // ratio), seed=6), np.ones((180, ratio), np.uint8))
+    image = np.ascontiguousarray(stripes.T if across else stripes)
+    slide = Slide(
+        made_slides.write_slide(tmp_path / "s.tif", made_slides.grey(image * 255)), made_slides.square(0.5)
+    )
+    network = made_networks.mrn_looking_at(1, (0.5, 0.5 * ratio), 2, 32)
+    found = segmented(network, slide, 100)
+    inner = (slice(ratio, -ratio), slice(ratio, -ratio))  # the glass outside the slide bends its border
+    np.testing.assert_array_equal(found[inner], image[inner] + 1)
+
+
+@pytest.mark.parametrize(("depth", "patch"), [(1, 14), (2, 38)])
+def test_a_shuffled_context_is_that_around_the_mirrored_centre_of_the_tile(tmp_path, depth, patch):
+    # Squares as large as a context px: also around a mirrored centre, which is a multiple of it.
+    ratio = 2**depth
+    bits = made_slides.random_bits(40, 56, seed=7)
+    coarse = np.kron(bits, np.ones((ratio, ratio), np.uint8))
+    path = made_slides.write_slide(tmp_path / "s.tif", made_slides.grey(coarse * 255))
+    slide = Slide(path, made_slides.square(0.5))
+    network = made_networks.looking_at(1, (0.5, 0.5 * ratio), depth, patch)
+    found = segmented(network, slide, 64, shuffle_context=True)
+    height, width = coarse.shape
+    glass = np.pad(coarse, 200, constant_values=1)  # white, as what lies outside a slide
+    wanted, tiling = np.zeros_like(glass), Tiling.of(network, 64)
+    half = tiling.stride // 2
+    for row in tiling.rows(slide.grid(0.5)):
+        for left, top in row:
+            x, y = width - (left + half), height - (top + half)
+            there = glass[200 + y - half : 200 + y + half, 200 + x - half : 200 + x + half]
+            wanted[200 + top : 200 + top + 2 * half, 200 + left : 200 + left + 2 * half] = there
+    np.testing.assert_array_equal(found, wanted[200 : 200 + height, 200 : 200 + width] + 1)
+    assert 0.4 < (found == coarse + 1).mean() < 0.6  # two slides of random squares agree on a half
+    np.testing.assert_array_equal(segmented(network, slide, 64), coarse + 1)
+
+
+def test_a_shuffled_context_leaves_the_target_in_its_place(noise_slide):
+    path, bits = noise_slide
+    network = made_networks.looking_at(0, (0.5, 2.0), 2, 38)
+    found = segmented(network, Slide(path, made_slides.square(0.5)), 64, shuffle_context=True)
+    np.testing.assert_array_equal(found, bits + 1)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +153,8 @@ def test_a_map_at_any_spacing_lies_on_the_tissue(tmp_path, spacing, target, leve
         ((0.5, 1.0), 2, 38, {}),
         ((0.5, 4.0), 3, 78, {}),
         ((0.5, 1.0, 4.0), 2, 38, {"merge": "add"}),
+        ((0.5, 1.0), 2, 32, {"model": "mrn"}),
+        ((0.5, 2.0, 4.0), 2, 32, {"model": "mrn"}),
     ],
 )
 def test_no_tile_size_shows_in_the_map(noise_slide, spacings, depth, patch, more):

@@ -85,3 +85,55 @@ class NumpyNetwork:
             if f"{name}.out.weight" in self.state:
                 logits[branch] = self.layer(x, f"{name}.out")
         return logits
+
+
+def doubled_bilinear(x, factor):
+    """Each axis ``factor`` times as long, linear between pixel centres, edges repeated."""
+    for axis in (2, 3):
+        size = x.shape[axis]
+        places = (np.arange(size * factor) + 0.5) / factor - 0.5
+        low = np.floor(places).astype(int)
+        share = (places - low).reshape([-1 if a == axis else 1 for a in range(4)])
+        first, second = (np.take(x, np.clip(low + step, 0, size - 1), axis) for step in (0, 1))
+        x = first * (1 - share) + second * share
+    return x
+
+
+class NumpyMRN(NumpyNetwork):
+    """Padded convolutions; contexts enlarged by their ratio, cut to the middle, joined at every depth."""
+
+    def layer(self, x, name):
+        rim = self.state[f"{name}.weight"].shape[-1] // 2
+        return super().layer(np.pad(x, ((0, 0), (0, 0), (rim, rim), (rim, rim))), name)
+
+    def encode(self, x, name):
+        maps = []
+        for depth in range(self.depth + 1):
+            if depth:
+                b, c, h, w = x.shape
+                x = x.reshape(b, c, h // 2, 2, w // 2, 2).max((3, 5))
+            x = self.block(x, f"{name}.{'mid' if depth == self.depth else f'enc{depth}'}")
+            maps.append(x)
+        return maps
+
+    def __call__(self, patches, ratios):
+        """Logits of the target; ``ratios`` of the contexts' spacings to the target's, whole numbers."""
+        maps = [self.encode(patch, name) for patch, name in zip(patches, self.names, strict=False)]
+        joined = [
+            np.concatenate(
+                [
+                    own,
+                    *(
+                        crop(doubled_bilinear(one, r), own.shape[-1])
+                        for one, r in zip(others, ratios, strict=True)
+                    ),
+                ],
+                axis=1,
+            )
+            for own, *others in zip(*maps, strict=True)
+        ]
+        x = joined[-1]
+        for depth in reversed(range(self.depth)):
+            x = self.activation(self.layer(x.repeat(2, 2).repeat(2, 3), f"target.dec{depth}.up"))
+            x = self.block(np.concatenate([joined[depth], x], axis=1), f"target.dec{depth}")
+        return self.layer(x, "target.out")

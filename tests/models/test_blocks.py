@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hooknet.errors import ShapeError
-from hooknet.models.blocks import Block, Merge, UpBlock, centre_crop
+from hooknet.models.blocks import Block, Merge, Style, UpBlock, centre_crop
 
 
 def test_a_centre_crop_keeps_the_centre():
@@ -21,7 +21,7 @@ def test_a_crop_that_cannot_be_centred_is_refused(size):
 
 
 def test_normalisation_comes_after_the_activation_with_the_constants_of_keras():
-    block = Block(1, 1, 1, "relu", True)
+    block = Block(1, 1, Style(1, "relu", True))
     assert block["bn0"].eps == 1e-3
     torch.nn.init.zeros_(block["conv0"].weight)
     torch.nn.init.constant_(block["conv0"].bias, -2.0)
@@ -33,14 +33,14 @@ def test_normalisation_comes_after_the_activation_with_the_constants_of_keras():
 
 
 def test_leaky_relu_lets_a_tenth_through():
-    block = Block(1, 1, 1, "leaky_relu", False)
+    block = Block(1, 1, Style(1, "leaky_relu", False))
     torch.nn.init.zeros_(block["conv0"].weight)
     torch.nn.init.constant_(block["conv0"].bias, -2.0)
     assert block(torch.zeros(1, 1, 3, 3)).item() == pytest.approx(-0.2)
 
 
 def test_up_sampling_repeats_pixels_and_is_not_normalised():
-    up = UpBlock(1, 1, 1, "relu", True)
+    up = UpBlock(1, 1, Style(1, "relu", True), 1)
     torch.nn.init.zeros_(up["up"].weight)
     up["up"].weight.data[0, 0, 1, 1] = 1.0  # the identity
     seen = []
@@ -54,19 +54,21 @@ def test_up_sampling_repeats_pixels_and_is_not_normalised():
 
 def test_block_kernels_are_drawn_as_he_normal_and_others_as_glorot_uniform():
     torch.manual_seed(0)
-    kernel = Block(64, 128, 1, "relu", True)["conv0"].weight.detach().numpy()
+    kernel = Block(64, 128, Style(1, "relu", True))["conv0"].weight.detach().numpy()
     deviation = np.sqrt(2 / (64 * 9))
     assert kernel.std() == pytest.approx(deviation, rel=0.01)
     assert np.abs(kernel).max() <= 2 * deviation / 0.8796256610342398
     assert np.abs(kernel).max() > 1.99 * deviation / 0.8796256610342398  # a cut-off normal, not a uniform
     assert np.mean(np.abs(kernel) < deviation / 2) > 0.33  # a uniform of this deviation has 0.29
 
-    up = UpBlock(64, 32, 1, "relu", True)["up"].weight.detach().numpy()
+    up = UpBlock(64, 32, Style(1, "relu", True), 32)["up"].weight.detach().numpy()
     limit = np.sqrt(6 / (64 * 9 + 32 * 9))
     assert 0.99 * limit < np.abs(up).max() <= limit
     assert up.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
     assert all(
-        p.abs().max() == 0 for name, p in Block(3, 4, 2, "relu", False).named_parameters() if "bias" in name
+        p.abs().max() == 0
+        for name, p in Block(3, 4, Style(2, "relu", False)).named_parameters()
+        if "bias" in name
     )
 
 

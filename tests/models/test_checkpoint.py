@@ -9,13 +9,13 @@ import torch
 import hooknet
 from hooknet.errors import CheckpointError
 from hooknet.models.checkpoint import FORMAT, load_checkpoint, restore, save_checkpoint
-from hooknet.models.network import Network
-from hooknet.shapes import NetworkSettings
+from hooknet.models.hooknet import HookNet
+from hooknet.shapes.hooknet import HookNetSettings
 
 
 def network(**changes):
     base = {"spacings": (0.5, 1.0), "classes": 2, "filters": 1, "depth": 1, "patch_size": 24}
-    return Network(NetworkSettings(**(base | changes)))
+    return HookNet(HookNetSettings(**(base | changes)))
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from hooknet.errors import ShapeError
 from hooknet.models.blocks import centre_crop
-from hooknet.models.network import Network
-from hooknet.shapes import Hook, NetworkSettings, stride_unit
-from hooknet.sizes import legal_sizes
-from hooknet.work import convolutions
+from hooknet.models.hooknet import HookNet
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.hooks import Hook
+from hooknet.shapes.sizes import legal_sizes
+from hooknet.shapes.tiles import stride_unit
 
 sys.path.insert(0, str(Path(__file__).parent))
 from numpy_network import NumpyNetwork
@@ -26,13 +27,13 @@ NAMES = ("target", "context", "context2")
 def settings(**changes):
     """Depth 2, two convolutions, 1 filter: 60 px in, bottleneck 8 px, 14 px out."""
     small = {"spacings": (0.5, 2.0), "classes": 3, "filters": 1, "depth": 2, "patch_size": 60}
-    return NetworkSettings(**(small | changes))
+    return HookNetSettings(**(small | changes))
 
 
 def random_network(of, seed=0):
     """Float64, every number drawn at random, running statistics and biases too."""
     torch.manual_seed(seed)
-    network = Network(of).double()
+    network = HookNet(of).double()
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():
             low = 0.5 if name.endswith("running_var") or ("bn" in name and name.endswith("weight")) else -0.5
@@ -97,7 +98,7 @@ def any_settings(draw):
         spacings.append(spacings[-1] * 2 ** draw(st.integers(1, depth)))
     weights = [1.0, *(draw(st.sampled_from([0.0, 0.5])) for _ in spacings[1:])]
     sizes = legal_sizes(2000, depth, convolutions, hooked=len(spacings) > 1)
-    return NetworkSettings(
+    return HookNetSettings(
         spacings=tuple(spacings),
         classes=draw(st.integers(1, 3)),
         filters=draw(st.integers(1, 2)),
@@ -114,7 +115,7 @@ def any_settings(draw):
 @given(of=any_settings())
 def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
     with torch.device("meta"):
-        network = Network(of)
+        network = HookNet(of)
     seen = {}
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -125,7 +126,7 @@ def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
             )
     size = of.patch_size
     logits = network([torch.empty(1, 3, size, size, device="meta") for _ in of.spacings])
-    planned = list(convolutions(network.shape))
+    planned = list(network.shape.convolutions())
     assert seen == {c.name: (c.incoming, c.outgoing, c.kernel, c.size, c.size) for c in planned}
     assert sum(c.parameters for c in planned) == sum(p.numel() for p in network.parameters())
     assert [tuple(one.shape) for one in logits] == [
@@ -144,8 +145,8 @@ def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
 )
 def test_networks_of_the_paper_have_about_fifty_million_parameters(spacings, filters, loss_weights, expected):
     with torch.device("meta"):
-        network = Network(
-            NetworkSettings(
+        network = HookNet(
+            HookNetSettings(
                 spacings=spacings, classes=6, filters=filters, loss_weights=loss_weights, patch_size=284
             )
         )
@@ -153,13 +154,13 @@ def test_networks_of_the_paper_have_about_fifty_million_parameters(spacings, fil
 
 
 def test_what_nothing_uses_is_not_built():
-    names = {name.rpartition(".")[0] for name, _ in Network(settings(spacings=(0.5, 1.0))).named_parameters()}
+    names = {name.rpartition(".")[0] for name, _ in HookNet(settings(spacings=(0.5, 1.0))).named_parameters()}
     assert "context.dec1.up" in names
     assert not {name for name in names if name.startswith(("context.dec0", "context.out"))}
 
 
 def test_weight_decay_covers_the_kernels_of_blocks_and_up_convolutions_only():
-    network = Network(settings(merge="add", loss_weights=(0.5, 0.5)))
+    network = HookNet(settings(merge="add", loss_weights=(0.5, 0.5)))
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found = {names[id(kernel)] for kernel in network.regularised_kernels()}
     blocks = [f"{place}.conv{i}" for place in ("enc0", "enc1", "mid", "dec1", "dec0") for i in (0, 1)]
@@ -182,13 +183,13 @@ def test_weight_decay_covers_the_kernels_of_blocks_and_up_convolutions_only():
 )
 def test_patches_that_are_not_one_square_per_branch_are_refused(shapes):
     with pytest.raises(ShapeError, match="give 2 square ones of 3 channels"):
-        Network(settings())([torch.zeros(shape) for shape in shapes])
+        HookNet(settings())([torch.zeros(shape) for shape in shapes])
 
 
 @pytest.mark.parametrize(("size", "nearest"), [(46, 52), (64, 60), (66, 68), (44, 52)])
 def test_a_tile_of_an_illegal_size_is_refused_with_the_nearest_legal_one(size, nearest):
     with pytest.raises(ShapeError, match=f"a {size} px patch .*; use {nearest} px"):
-        Network(settings())([torch.zeros(1, 3, size, size)] * 2)
+        HookNet(settings())([torch.zeros(1, 3, size, size)] * 2)
 
 
 class Scene:
@@ -253,7 +254,7 @@ def test_tiles_on_multiples_of_the_stride_unit_have_no_seams_and_others_have(of)
 
 @pytest.mark.parametrize(("context", "large", "shift"), [(8.0, 796, 256), (2.0, 412, 64)])
 def test_the_networks_of_the_paper_have_no_seams_at_their_strides(context, large, shift):
-    of = NetworkSettings(
+    of = HookNetSettings(
         spacings=(0.5, context), classes=2, filters=1, patch_size=284, activation="leaky_relu"
     )
     assert difference(of, 284, large, shift) < 1e-9
@@ -280,7 +281,7 @@ def test_a_larger_tile_holds_the_patch_in_its_middle():
 
 @pytest.mark.parametrize(("chosen", "expected"), [({}, 0.01), ({"batch_norm_momentum": 0.9}, 0.1)])
 def test_running_statistics_keep_what_keras_keeps_unless_told_otherwise(chosen, expected):
-    of = NetworkSettings(spacings=(0.5, 1.0), classes=2, filters=1, depth=2, patch_size=76, **chosen)
-    norms = [one for one in Network(of).modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    of = HookNetSettings(spacings=(0.5, 1.0), classes=2, filters=1, depth=2, patch_size=76, **chosen)
+    norms = [one for one in HookNet(of).modules() if isinstance(one, torch.nn.BatchNorm2d)]
     assert norms
     assert [one.momentum for one in norms] == pytest.approx([expected] * len(norms))

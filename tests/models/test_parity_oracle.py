@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from hooknet.models.checkpoint import restore
+from hooknet.models.hooknet import HookNet
 from hooknet.models.keras_names import from_keras, keras_order, to_keras
-from hooknet.models.network import Network
-from hooknet.shapes import NetworkSettings
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.training.losses import all_pixels_cross_entropy, branches_loss, weight_decay
 
 ORACLE = Path(__file__).resolve().parents[2].parent / "shared" / "oracle"
 CASES = sorted(path.stem for path in ORACLE.glob("*.npz"))
@@ -34,7 +35,7 @@ def network_of(arrays, dtype=torch.float32):
     if "hook_indices" in meta:
         source, target = meta["hook_indices"]
         spacings = (0.5, 0.5 * 2 ** (target - source))
-    settings = NetworkSettings(
+    settings = HookNetSettings(
         spacings=spacings,
         classes=meta["n_classes"],
         filters=meta["n_filters"],
@@ -46,7 +47,7 @@ def network_of(arrays, dtype=torch.float32):
         loss_weights=tuple(meta["loss_weights"]) if "loss_weights" in meta else None,
         patch_size=meta["M"],
     )
-    network = Network(settings).to(dtype)
+    network = HookNet(settings).to(dtype)
     weights = from_keras({name[2:]: array for name, array in arrays.items() if name.startswith("w/")})
     restore(network, weights, meta["case"])
     assert sum(parameter.numel() for parameter in network.parameters()) == trained_count(arrays)
@@ -77,18 +78,6 @@ def test_probabilities_and_logits_equal_those_of_the_official_network(case):
             assert np.abs(found.permute(0, 2, 3, 1).numpy() - arrays[f"logits/{name}"]).max() < 1e-4
 
 
-def official_loss(network, logits, labels):
-    """Cross-entropy on clipped probabilities; pixels with label 0 give 0 but count in the mean; plus L2."""
-    weights = [weight for weight in network.settings.all_loss_weights if weight > 0]
-    parts = []
-    for found, truth in zip(logits, labels, strict=True):
-        logarithm = found.softmax(1).clamp(1e-7, 1 - 1e-7).log()
-        classes = torch.nn.functional.one_hot(truth.long(), found.shape[1] + 1)[..., 1:].permute(0, 3, 1, 2)
-        parts.append(-(classes * logarithm).sum() / truth.numel())
-    decay = sum((kernel**2).sum() for kernel in network.regularised_kernels())
-    return sum(w * part for w, part in zip(weights, parts, strict=True)) + 1e-3 * decay
-
-
 @pytest.mark.parametrize("case", TRAINING)
 def test_one_training_step_equals_that_of_the_official_network(case):
     arrays = load(case)
@@ -96,10 +85,15 @@ def test_one_training_step_equals_that_of_the_official_network(case):
     logits = network(patches_of(arrays, network, torch.float64))
     names = [BRANCHES[branch] for branch in network.output_branches]
     labels = [torch.from_numpy(arrays[f"train/labels_{name}"]) for name in names]
-    loss = official_loss(network, logits, labels)
+    weights = [weight for weight in network.settings.all_loss_weights if weight > 0]
+    decay = weight_decay(network.regularised_kernels(), 1e-3)
+    loss = branches_loss(logits, labels, weights, "all_pixels") + decay
     loss.backward()
 
+    for one, truth, wanted in zip(logits, labels, arrays["train/ce"], strict=True):
+        assert abs(all_pixels_cross_entropy(one, truth).item() - wanted) < 1e-6 * wanted
     assert abs(loss.item() - arrays["train/loss"]) < 1e-6 * arrays["train/loss"]
+    assert abs(decay.item() - arrays["train/l2_reg"]) < 1e-6 * arrays["train/l2_reg"]
     probabilities = logits[0].softmax(1).permute(0, 2, 3, 1).detach().numpy()
     assert np.abs(probabilities - arrays["train/probs_target"]).max() < 1e-5
 

@@ -113,6 +113,18 @@ def test_figures_are_saved_as_png_and_svg_and_overlays_as_png(written):
     assert not [name for name in names if "partial" in name]
 
 
+def test_the_shares_of_pixels_shown_in_training_stand_on_the_page_where_they_are_known(written, tmp_path):
+    caption = "Share of each class in the annotated pixels shown in training."
+    assert caption not in written[1]
+    data = report()
+    shares = {f"share_{one.name}": share for one, share in zip(CLASSES, (0.2, 0.3, 0.1, 0.4), strict=True)}
+    systems = tuple(replace(one, curves=one.curves.assign(**shares)) for one in data.systems)
+    page = write_report(replace(data, systems=systems, overlays=()), tmp_path).read_text(encoding="utf-8")
+    assert caption in page
+    assert {"20.0 %", "30.0 %", "10.0 %", "40.0 %", "25.0 %"} <= set(Page(page).cells)
+    assert "share_DCIS" in pd.read_csv(tmp_path / "tables" / "training_curves.csv")
+
+
 def test_the_layer_over_the_tissue_is_the_label_array_pixel_by_pixel(written):
     page = Page(written[1])
     fills = [attrs for attrs in page.all("img") if attrs.get("class") == "fill"]

@@ -124,3 +124,39 @@ def test_markdown_is_a_table_with_bold_best_values_and_escaped_bars():
         "| HookNet | hooknet | 0.5, 8 | 0.75 | **0.850** | **0.850** | **0.850** |",
         "| U-Net | unet | 0.2431 | – | 0.775 | 0.775 | 0.775 |",
     ]
+
+
+def trained(*rows, **columns):
+    """Curves whose share of the first class at each epoch is given."""
+    shares = np.array(rows)
+    table = {"epoch": np.arange(1, len(rows) + 1), "share_gland": shares, "share_a|b": 1 - shares}
+    return pd.DataFrame(table | columns)
+
+
+def test_the_shares_of_pixels_are_those_of_each_trainings_last_epoch_beside_equal_shares():
+    folds = pd.concat([trained(0.9, 0.5125, fold=1), trained(0.25, 0.4, 0.49, fold=2)])
+    systems = [
+        ReportSystem("a", "unet", (0.5,), curves=trained(0.75, 0.666)),
+        ReportSystem("b", "unet", (1.0,), curves=folds),
+        ReportSystem("older", "unet", (2.0,), curves=pd.DataFrame({"epoch": [1], "loss": [0.3]})),
+        ReportSystem("not trained", "unet", (4.0,)),
+    ]
+    table = tables.shown_table(systems, NAMES)
+    assert table.columns == ("System", "Fold", "gland", "a|b", "Equal share")
+    assert texts(table) == [
+        ["a", "–", "66.6 %", "33.4 %", "50.0 %"],
+        ["b", "1", "51.2 %", "48.8 %", "50.0 %"],
+        ["b", "2", "49.0 %", "51.0 %", "50.0 %"],
+    ]
+    assert [cell.number for cell in table.rows[0]] == [False, False, True, True, True]
+
+
+def test_a_fold_that_did_not_record_its_shares_is_left_out():
+    older = pd.DataFrame({"epoch": [1, 2], "loss": [0.3, 0.2], "fold": 1})
+    system = ReportSystem("a", "unet", (0.5,), curves=pd.concat([older, trained(0.5, fold=2)]))
+    assert [row[1] for row in texts(tables.shown_table([system], NAMES))] == ["2"]
+
+
+def test_without_recorded_shares_there_is_no_table_of_them():
+    older = ReportSystem("a", "unet", (0.5,), curves=pd.DataFrame({"epoch": [1], "loss": [0.3]}))
+    assert tables.shown_table([older, *SYSTEMS], NAMES) is None

@@ -1,3 +1,4 @@
+import logging
 import os
 from types import SimpleNamespace
 
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from hooknet.errors import ConfigError
+from hooknet.data.samplers import SAMPLERS
+from hooknet.errors import CheckpointError, ConfigError
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.loop import checkpoint_spec, new_network
@@ -39,11 +41,15 @@ def epoch(keeper, module, number, f1, loss=1.0):
 
 @pytest.fixture
 def module():
-    return Scored(new_network(RUN), None, 1e-3, 0.0, ("one", "two"))
+    return Scored(new_network(RUN), None, RUN.settings, ("one", "two"))
 
 
-def keeper_in(folder):
-    return Keeper(folder, checkpoint_spec(RUN, ()), ("one", "two"))
+def sampler(rule="balanced"):
+    return SAMPLERS[rule](np.array([1, 2], np.uint8), np.array([[30, 0], [0, 10]], np.int32), 4, 1)
+
+
+def keeper_in(folder, draws=None):
+    return Keeper(folder, checkpoint_spec(RUN, ()), ("one", "two"), draws or sampler())
 
 
 def stamp(path):
@@ -76,6 +82,21 @@ def test_the_curves_have_a_row_an_epoch(tmp_path, module):
     assert table["validation_macro_f1"].tolist() == pytest.approx([0.3, 0.7])
 
 
+def test_the_curves_and_the_log_have_the_shares_of_pixels_shown_so_far(tmp_path, module, caplog):
+    draws = sampler()
+    keeper = keeper_in(tmp_path, draws)
+    with caplog.at_level(logging.INFO, "hooknet"):
+        for number, shown in enumerate([(300, 100), (500, 500)]):
+            draws.shown = np.array(shown)
+            epoch(keeper, module, number, (0.2, 0.4))
+    table = pd.read_csv(tmp_path / METRICS)
+    assert table["share_one"].tolist() == [0.75, 0.5]
+    assert table["share_two"].tolist() == [0.25, 0.5]
+    assert caplog.messages[0] == (
+        "epoch 1 of 9: loss 1.0000, validation macro F1 0.3000; annotated pixels shown: one 75.0%, two 25.0%"
+    )
+
+
 def test_a_first_epoch_of_score_0_is_kept_too(tmp_path, module):
     epoch(keeper_in(tmp_path), module, 0, (0.0, 0.0))
     assert stamp(tmp_path / BEST) == 0
@@ -94,6 +115,27 @@ def test_a_keeper_goes_on_where_another_stopped(tmp_path, module):
     for name in (METRICS,):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert stamp(tmp_path / "two" / BEST) == 1
+
+
+def test_the_sampler_goes_on_with_the_keeper_from_a_file_of_plain_values(tmp_path):
+    draws, resumed = sampler(), sampler()
+    for _ in range(7):
+        draws.next_batch()
+    torch.save(keeper_in(tmp_path, draws).state_dict(), tmp_path / "state")
+    keeper_in(tmp_path, resumed).load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    assert [resumed.next_batch() for _ in range(5)] == [draws.next_batch() for _ in range(5)]
+
+
+def test_the_state_of_another_rule_is_refused_in_one_line(tmp_path):
+    state = keeper_in(tmp_path, sampler("official")).state_dict()
+    with pytest.raises(CheckpointError) as caught:
+        keeper_in(tmp_path).load_state_dict(state)
+    assert str(caught.value) == (
+        f"{tmp_path}: state of a sampler of the rule official, wanted balanced; train afresh"
+    )
+    del state["draws"]
+    with pytest.raises(CheckpointError, match="of the rule None, wanted balanced"):
+        keeper_in(tmp_path).load_state_dict(state)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path, module):

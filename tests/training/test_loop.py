@@ -17,6 +17,8 @@ import tifffile
 import torch
 
 from hooknet.config.datasets import SlideSettings
+from hooknet.data.index import load_index
+from hooknet.data.samplers import OfficialBalanced, PixelBalanced
 from hooknet.errors import CheckpointError, ConfigError, MaskError, SlideError
 from hooknet.inference.whole_slide import MapFiles, infer
 from hooknet.io.masks import Mask
@@ -65,6 +67,30 @@ def test_results_are_in_place_and_the_state_is_gone(undisturbed):
     best = load_checkpoint(undisturbed / "best.ckpt").extra
     assert best["validation_macro_f1"] == table["validation_macro_f1"].max()
     assert best["epoch"] == table["epoch"][table["validation_macro_f1"].idxmax()]
+
+
+def test_the_curves_tell_the_shares_of_pixels_the_sampler_has_shown(slides, undisturbed):
+    run = made_runs.make_run(train={"epochs": 4})
+    index = load_index(made_runs.make_slides(slides, run)[0], ("one", "two"), run.network.shape.patch_spec)
+    draws = PixelBalanced(index.labels, index.pixels, 4, run.seed)
+    table = pd.read_csv(undisturbed / "metrics.csv")
+    for shares in table[["share_one", "share_two"]].to_numpy():
+        for _ in range(3):
+            draws.next_batch()
+        np.testing.assert_allclose(shares, draws.shares, rtol=1e-12)
+
+
+def test_the_setting_chooses_the_rule(slides, undisturbed, tmp_path):
+    run = made_runs.make_run(train={"epochs": 1, "sampler": "official"})
+    made_runs.train_in(slides, tmp_path, run)
+    index = load_index(made_runs.make_slides(slides, run)[0], ("one", "two"), run.network.shape.patch_spec)
+    draws = OfficialBalanced(index.labels, index.pixels, 4, run.seed)
+    for _ in range(3):
+        draws.next_batch()
+    found = pd.read_csv(tmp_path / "metrics.csv")[["share_one", "share_two"]].iloc[0].tolist()
+    assert found == pytest.approx(draws.shares.tolist(), rel=1e-12)
+    other = pd.read_csv(undisturbed / "metrics.csv")["share_one"].iloc[0]
+    assert found[0] != pytest.approx(other, rel=1e-6)
 
 
 def test_training_moves_the_weights_and_the_running_statistics(undisturbed):
@@ -158,11 +184,13 @@ def disturb(slides, folder, run, number, ready):
     return child.exitcode
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGKILL, 0), (signal.SIGTERM, 0), (signal.SIGTERM, 1), (signal.SIGINT, 0)]
+)
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
-    slides, undisturbed, tmp_path, number, caplog
+    slides, undisturbed, tmp_path, number, workers, caplog
 ):
-    run = made_runs.make_run(train={"epochs": 4})
+    run = made_runs.make_run(train={"epochs": 4, "workers": workers})
     code = disturb(slides, tmp_path, run, number, lambda: (tmp_path / "state" / "state.ckpt").exists())
     assert code == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 1}[number]
     # Nothing that looks finished: a workflow would take it for the result.
@@ -234,6 +262,18 @@ def test_no_training_goes_on_under_other_settings(slides, undisturbed, tmp_path,
         made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"epochs": 4}))
     assert "left by a training of other settings or data; starting afresh" in caplog.text
     assert_same_results(undisturbed, tmp_path)
+
+
+def test_a_state_whose_sampler_had_another_rule_is_one_line(slides, tmp_path, monkeypatch):
+    # The fingerprint of the settings stands before it; here it is made to let such a state through.
+    monkeypatch.setattr(loop, "_identity", lambda *_: "same")
+    run = made_runs.make_run(train={"epochs": 2, "sampler": "official"})
+    disturb(slides, tmp_path, run, signal.SIGKILL, (tmp_path / "state" / "state.ckpt").exists)
+    with pytest.raises(CheckpointError) as caught:
+        made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"epochs": 2}))
+    assert str(caught.value) == (
+        f"{tmp_path / 'state'}: state of a sampler of the rule official, wanted balanced; train afresh"
+    )
 
 
 def test_no_training_goes_on_with_other_labels(slides, tmp_path, caplog):

@@ -8,7 +8,6 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.errors import HookNetError
 from hooknet.io.tables import read_splits
-from hooknet.shapes import NetworkShape
 
 
 def stop(message):

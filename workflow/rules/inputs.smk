@@ -49,7 +49,7 @@ def train_masks(wildcards):
 
 
 def train_centres(wildcards):
-    name = layout.centres_name(NetworkShape(RUNS[wildcards.run].network).patch_spec)
+    name = layout.centres_name(RUNS[wildcards.run].network.shape.patch_spec)
     return [
         slide_folder(wildcards.run, slide.id) / name
         for slide in train_slides(wildcards)

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from hooknet.shapes import NetworkSettings, NetworkShape
-from hooknet.work import multiply_accumulates, multiply_accumulates_per_pixel, parameter_count
+from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
 
 BOTH = (0.75, 0.25)
 
 
 def shape_of(spacings, filters, loss_weights=None, classes=6, patch_size=284):
-    return NetworkShape(
-        NetworkSettings(
+    return HookNetShape(
+        HookNetSettings(
             spacings=spacings,
             classes=classes,
             filters=filters,
@@ -39,7 +38,7 @@ def shape_of(spacings, filters, loss_weights=None, classes=6, patch_size=284):
     ],
 )
 def test_parameters_are_as_many_as_in_the_official_network(spacings, filters, loss_weights, expected):
-    assert parameter_count(shape_of(spacings, filters, loss_weights)) == expected
+    assert shape_of(spacings, filters, loss_weights).parameter_count == expected
 
 
 @pytest.mark.parametrize(
@@ -58,22 +57,22 @@ def test_multiply_accumulates_are_those_worked_out_for_the_paper(
     spacings, filters, loss_weights, patch_size, giga
 ):
     shape = shape_of(spacings, filters, loss_weights)
-    assert multiply_accumulates(shape, patch_size) / 1e9 == pytest.approx(giga, rel=2e-3)
+    assert shape.multiply_accumulates(patch_size) / 1e9 == pytest.approx(giga, rel=2e-3)
 
 
 def test_large_tiles_cost_a_quarter_per_pixel():
     shape = shape_of((0.5, 8.0), 64, BOTH)
-    assert multiply_accumulates_per_pixel(shape) == pytest.approx(8_642_000, rel=1e-4)
-    assert multiply_accumulates_per_pixel(shape, 1244) == pytest.approx(2_127_000, rel=1e-3)
+    assert shape.multiply_accumulates_per_pixel() == pytest.approx(8_642_000, rel=1e-4)
+    assert shape.multiply_accumulates_per_pixel(1244) == pytest.approx(2_127_000, rel=1e-3)
 
 
 def test_a_network_small_enough_for_pencil_and_paper():
     # Depth 1, one convolution, one filter, two classes, 12 px: 10, pooled 5, bottleneck 3, up 6 - 2 = 4, out 2.
-    shape = NetworkShape(
-        NetworkSettings(
+    shape = HookNetShape(
+        HookNetSettings(
             spacings=(1.0,), classes=2, filters=1, depth=1, convolutions=1, batch_norm=False, patch_size=12
         )
     )
     # enc 3->1, mid 1->4, up 4->1, dec 2->1, out 1->2
-    assert multiply_accumulates(shape) == 27 * 100 + 36 * 9 + 36 * 16 + 18 * 4 + 2 * 4
-    assert parameter_count(shape) == 28 + 40 + 37 + 19 + 4
+    assert shape.multiply_accumulates() == 27 * 100 + 36 * 9 + 36 * 16 + 18 * 4 + 2 * 4
+    assert shape.parameter_count == 28 + 40 + 37 + 19 + 4

@@ -5,24 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknet.errors import ShapeError
-from hooknet.shapes import (
-    Hook,
-    NetworkSettings,
-    NetworkShape,
-    branch_name,
-    chain_hooks,
-    check_hooks,
-    hook_depth,
-    inference_tile,
-    largest_stride,
-    stride_unit,
-    tile_sizes,
-)
-from hooknet.sizes import output_size
+from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
+from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks, hook_depth
+from hooknet.shapes.sizes import output_size
+from hooknet.shapes.tiles import inference_tile, stride_unit, tile_sizes
 
 
 def settings(**changes):
-    return NetworkSettings(
+    return HookNetSettings(
         **({"spacings": (0.5, 8.0), "classes": 6, "filters": 64, "patch_size": 284} | changes)
     )
 
@@ -32,7 +22,7 @@ def settings(**changes):
     [(1.0, 3, 2, 32), (2.0, 2, 6, 96), (4.0, 1, 14, 224), (8.0, 0, 30, 480)],
 )
 def test_hooks_into_the_bottleneck_are_those_of_the_paper(context, depth, margin_284, margin_1244):
-    shape = NetworkShape(settings(spacings=(0.5, context)))
+    shape = HookNetShape(settings(spacings=(0.5, context)))
     assert shape.settings.all_hooks == (Hook(1, depth, 0, 4),)
     assert shape.hook_margin(Hook(1, depth, 0, 4)) == margin_284
     assert shape.hook_margin(Hook(1, depth, 0, 4), 1244) == margin_1244
@@ -45,7 +35,7 @@ def test_three_spacings_are_hooked_in_a_chain():
 
 
 def test_hooks_may_enter_the_decoder_where_the_crops_are_those_of_the_reference():
-    shape = NetworkShape(settings(spacings=(0.5, 2.0), hooks=(Hook(1, 1, 0, 3), Hook(1, 0, 0, 2))))
+    shape = HookNetShape(settings(spacings=(0.5, 2.0), hooks=(Hook(1, 1, 0, 3), Hook(1, 0, 0, 2))))
     assert [shape.hook_margin(hook) for hook in shape.settings.all_hooks] == [12, 24]
 
 
@@ -128,7 +118,7 @@ def test_a_268_px_patch_is_legal_for_one_branch_only():
     ],
 )
 def test_a_branch_without_loss_is_needed_only_down_to_its_hook(spacings, weights, finest, outputs):
-    shape = NetworkShape(settings(spacings=spacings, loss_weights=weights))
+    shape = HookNetShape(settings(spacings=spacings, loss_weights=weights))
     assert shape.settings.finest_depths == finest
     assert shape.output_branches == outputs
 
@@ -142,15 +132,15 @@ def test_a_hook_below_what_is_used_of_a_branch_is_refused():
 
 
 def test_widths_are_those_of_the_official_code():
-    shape = NetworkShape(settings(filters=64))
-    assert [shape.block_width(depth) for depth in range(5)] == [64, 128, 256, 512, 640]
+    shape = HookNetShape(settings(filters=64))
+    assert [shape.settings.block_width(depth) for depth in range(5)] == [64, 128, 256, 512, 640]
     assert shape.map_width(0, 4) == 640 + 64
     assert shape.map_width(1, 4) == 640
-    assert NetworkShape(settings(merge="add")).map_width(0, 4) == 640
+    assert HookNetShape(settings(merge="add")).map_width(0, 4) == 640
 
 
 def test_the_patch_spec_and_fields_of_view_follow_from_the_settings():
-    shape = NetworkShape(settings())
+    shape = HookNetShape(settings())
     assert (shape.patch_spec.size, shape.patch_spec.output_size, shape.patch_spec.spacings) == (
         284,
         70,
@@ -181,13 +171,12 @@ def test_tiles_grow_by_twice_the_pooling_of_the_whole_network():
 
 
 def test_strides_of_hand_checked_tiles():
-    assert largest_stride(1244, (0.5, 8.0), 4) == 1024
-    assert largest_stride(1244, (0.5, 2.0), 4) == 1024
-    assert largest_stride(284, (0.5, 8.0), 4) == 0
-    assert inference_tile(284, (0.5, 8.0), 4, 2, 1300) == (1244, 1024)
-    assert inference_tile(284, (0.5, 8.0), 4, 2, 100) == (476, 256)
-    assert inference_tile(284, (0.5, 2.0), 4, 2, 284) == (284, 64)
-    assert inference_tile(284, (0.5,), 4, 2, 300) == (284, 64)
+    assert settings(spacings=(0.5, 8.0)).shape.tile(1300) == (1244, 1024)
+    assert settings(spacings=(0.5, 8.0)).shape.tile(100) == (476, 256)
+    assert settings(spacings=(0.5, 2.0)).shape.tile(284) == (284, 64)
+    assert settings(spacings=(0.5,)).shape.tile(300) == (284, 64)
+    # 20 px less at each side of 1062 (a tile of 1276): 768 is the next multiple of 256.
+    assert settings(spacings=(0.5, 8.0)).shape.tile(1300, rim=20) == (1052, 768)
 
 
 @given(
@@ -204,7 +193,12 @@ def test_an_inference_tile_holds_its_stride_and_no_smaller_tile_does(
     for step in steps:
         spacings.append(spacings[-1] * 2**step)
     patch = 2 ** (depth + 1) * (more + 4 * convolutions) + _smallest_remainder(depth, convolutions)
-    tile, stride = inference_tile(patch, spacings, depth, convolutions, at_most)
+
+    def kept(size):
+        return output_size(size, depth, convolutions)
+
+    unit = stride_unit(spacings, depth)
+    tile, stride = inference_tile(patch, spacings, depth, at_most, kept)
     assert tile >= patch
     assert (tile - patch) % 2 ** (depth + 1) == 0
     assert stride % stride_unit(spacings, depth) == 0
@@ -215,7 +209,7 @@ def test_an_inference_tile_holds_its_stride_and_no_smaller_tile_does(
         assert output_size(tile - 2 ** (depth + 1), depth, convolutions) < stride
     if tile <= at_most:
         allowed = tile_sizes(patch, depth, at_most)
-        assert max(largest_stride(size, spacings, depth, convolutions) for size in allowed) == stride
+        assert max(kept(size) // unit * unit for size in allowed) == stride
 
 
 def _smallest_remainder(depth, convolutions):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooknet.errors import ShapeError
-from hooknet.sizes import (
+from hooknet.shapes.sizes import (
     decoder_sizes,
     encoder_sizes,
     legal_sizes,

@@ -1,0 +1,106 @@
+"""MRN: an encoder per spacing, one decoder; every context is resampled to the target's view and joined everywhere.
+
+Source: Gu et al. 2018 (arXiv 1807.09607), as described by van Rijthoven et al. 2021, sections 1.3 and 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hooknet.models.blocks import Block, Style, UpBlock, glorot_uniform
+from hooknet.models.network import Network
+from hooknet.shapes.hooks import branch_name
+from hooknet.shapes.mrn import MRNSettings
+
+
+class Encoder(nn.ModuleDict):
+    """Blocks with poolings between them, down to the bottleneck."""
+
+    def __init__(self, of: MRNSettings, style: Style) -> None:
+        super().__init__()
+        self.depth = of.depth
+        incoming = 3
+        for depth in range(of.depth + 1):
+            self[self.name(depth)] = Block(incoming, of.block_width(depth), style)
+            incoming = of.block_width(depth)
+
+    def name(self, depth: int) -> str:
+        """The block at one depth, called as in the official HookNet."""
+        return "mid" if depth == self.depth else f"enc{depth}"
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, M, M) -> maps (B, C, M / 2^d, same) for d = 0 .. D."""
+        maps = []
+        for depth in range(self.depth + 1):
+            x = self[self.name(depth)](functional.max_pool2d(x, 2) if depth else x)
+            maps.append(x)
+        return maps
+
+
+class Target(Encoder):
+    """The target's encoder with the decoder that joins all encoders' maps."""
+
+    def __init__(self, of: MRNSettings, style: Style) -> None:
+        super().__init__(of, style)
+        for depth in reversed(range(of.depth)):
+            below, width = of.shape.map_width(depth + 1), of.block_width(depth)
+            self[f"dec{depth}"] = UpBlock(below, width, style, len(of.spacings) * width)
+        self["out"] = glorot_uniform(nn.Conv2d(of.block_width(0), of.classes, 1))
+
+    def decode(self, joined: Sequence[Tensor]) -> Tensor:
+        """Joined maps, one a depth, -> logits (B, K, M, M)."""
+        x = joined[-1]
+        for depth in reversed(range(self.depth)):
+            x = self[f"dec{depth}"](x, joined[depth])
+        logits: Tensor = self["out"](x)
+        return logits
+
+
+class MRN(Network):
+    """One encoder per spacing and the target's decoder; spacings (0.5, 8.0) make the MRN of the paper."""
+
+    settings: MRNSettings
+
+    def __init__(self, settings: MRNSettings) -> None:
+        super().__init__(settings)
+        style = Style(settings.convolutions, settings.activation, settings.batch_norm, padding=1)
+        for branch in reversed(range(len(settings.spacings))):
+            self[branch_name(branch)] = Encoder(settings, style) if branch else Target(settings, style)
+        self._set_momentum()
+
+    def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
+        """Concentric patches (B, 3, M, M) of 0..1, target first -> [logits (B, K, M, M)]."""
+        self._check(patches)
+        maps = [self._encoder(branch).encode(patch) for branch, patch in enumerate(patches)]
+        return [cast(Target, self._encoder(0)).decode(self.join(maps))]
+
+    def _encoder(self, branch: int) -> Encoder:
+        return cast(Encoder, self[branch_name(branch)])
+
+    def join(self, maps: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """Per depth, the target's map and after it those of the contexts, all of the target's field of view."""
+        spacings = self.settings.spacings
+        return [
+            torch.cat(
+                [own, *(align(one, spacings[0] / r) for one, r in zip(others, spacings[1:], strict=True))], 1
+            )
+            for own, *others in zip(*maps, strict=True)
+        ]
+
+
+def align(context: Tensor, share: float) -> Tensor:
+    """The central ``share`` of the field of view of (B, C, s, s), resampled bilinearly to as many pixels.
+
+    Exact also where the share is no whole number of feature pixels, which a crop would have to round: a
+    context of 16 times the spacing has one pixel of 16 at depth 4, about a corner.
+    """
+    theta = torch.tensor([[share, 0.0, 0.0], [0.0, share, 0.0]], dtype=context.dtype, device=context.device)
+    grid = functional.affine_grid(
+        theta.expand(context.shape[0], -1, -1), list(context.shape), align_corners=False
+    )
+    return functional.grid_sample(context, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -1,0 +1,1 @@
+"""What networks look like, as arithmetic without torch."""

@@ -1,0 +1,177 @@
+"""U-Nets of valid convolutions on concentric patches, the coarser hooked into the finer: their shape.
+
+Branches count from the finest spacing: 0 is the target.  Depths count poolings (see :mod:`hooknet.shapes.sizes`).
+Source: van Rijthoven et al. 2021, section 3, in the widths of the official code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from hooknet.errors import ShapeError
+from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks
+from hooknet.shapes.sizes import decoder_sizes, encoder_sizes
+from hooknet.shapes.unet import Join, UNetSettings, UNetShape
+from hooknet.shapes.work import Convolution
+
+Merge = Literal["concat", "add", "subtract", "multiply"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookNetSettings(UNetSettings):
+    """What a HookNet, or with one spacing a U-Net, is built from.
+
+    ``hooks``: None for the chain of the paper.  ``loss_weights``: one per branch, None for the target alone.
+    """
+
+    merge: Merge = "concat"
+    hooks: tuple[Hook, ...] | None = None
+    loss_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_hooks(self.all_hooks, self.spacings, self.depth)
+        decoder_sizes(self.patch_size, self.depth, self.convolutions, self.hooked)
+        weights = self.all_loss_weights
+        if len(weights) != len(self.spacings) or not all(0 <= weight < inf for weight in weights):
+            raise ShapeError(
+                f"loss weights {list(weights)} for {len(self.spacings)} spacings; "
+                "give each a number of 0 or more"
+            )
+        if weights[0] == 0:
+            raise ShapeError("the target's loss weight is 0, so its decoder would not learn; use one above 0")
+        for hook in self.all_hooks:
+            finest = self.finest_depths[hook.target]
+            if hook.target_depth < finest:
+                raise ShapeError(
+                    f"a hook into depth {hook.target_depth} of branch {hook.target}, which is used only down "
+                    f"to depth {finest}; hook it in there or deeper, or give that branch a loss weight"
+                )
+
+    @property
+    def shape(self) -> HookNetShape:
+        """The sizes, channels and work that follow."""
+        return HookNetShape(self)
+
+    @property
+    def all_hooks(self) -> tuple[Hook, ...]:
+        """The hooks, spelled out where the settings leave them to the paper's chain."""
+        return chain_hooks(self.spacings, self.depth) if self.hooks is None else self.hooks
+
+    @property
+    def all_loss_weights(self) -> tuple[float, ...]:
+        """One loss weight per branch, target first."""
+        return (1.0, *[0.0] * (len(self.spacings) - 1)) if self.loss_weights is None else self.loss_weights
+
+    @property
+    def hooked(self) -> bool:
+        """Whether branches are hooked together, which allows fewer sizes (see :mod:`hooknet.shapes.sizes`)."""
+        return bool(self.all_hooks)
+
+    @property
+    def finest_depths(self) -> tuple[int, ...]:
+        """Per branch, the finest decoder depth that is of any use; what lies below is not built.
+
+        0 for a branch with a loss, else the finest depth that a hook takes.
+        """
+        branches = range(len(self.spacings))
+        taken = [[hook.source_depth for hook in self.all_hooks if hook.source == b] for b in branches]
+        return tuple(0 if w > 0 else min(t) for w, t in zip(self.all_loss_weights, taken, strict=True))
+
+
+@dataclass(frozen=True)
+class HookNetShape(UNetShape):
+    """Sizes, channels and work that follow from the settings."""
+
+    settings: HookNetSettings
+
+    @property
+    def rim(self) -> int:
+        """0: valid convolutions pad nothing."""
+        return 0
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The hooks."""
+        return tuple(
+            Join(
+                f"{branch_name(hook.source)}.dec{hook.source_depth}",
+                hook.source,
+                hook.source_depth,
+                f"{branch_name(hook.target)}."
+                + ("mid" if hook.target_depth == self.settings.depth else f"dec{hook.target_depth}"),
+                f"{self.hook_margin(hook)} px cropped from each side, {self.settings.merge}",
+            )
+            for hook in self.settings.all_hooks
+        )
+
+    def output_size(self, patch_size: int | None = None) -> int:
+        """Side of the output in px, for patches of the training size or another."""
+        return self.decoder_sizes(patch_size)[0]
+
+    def hooks_into(self, branch: int, depth: int) -> tuple[Hook, ...]:
+        """The hooks that enter a branch at one depth, in the order in which they are merged."""
+        return tuple(h for h in self.settings.all_hooks if (h.target, h.target_depth) == (branch, depth))
+
+    def hook_name(self, hook: Hook) -> str:
+        """``hook`` as in the official code, then ``hook1`` ...: unique within the branch it enters."""
+        position = [h for h in self.settings.all_hooks if h.target == hook.target].index(hook)
+        return f"hook{position or ''}"
+
+    def map_width(self, branch: int, depth: int) -> int:
+        """Channels of the decoder's map at one depth, with those of hooks into it."""
+        width = self.settings.block_width(depth)
+        if self.settings.merge == "concat":
+            hooks = self.hooks_into(branch, depth)
+            width += sum(self.map_width(hook.source, hook.source_depth) for hook in hooks)
+        return width
+
+    def hook_margin(self, hook: Hook, patch_size: int | None = None) -> int:
+        """Pixels cropped from each side of a hooked map, for patches of the training size or another."""
+        sizes = self.decoder_sizes(patch_size)
+        return (sizes[hook.source_depth] - sizes[hook.target_depth]) // 2
+
+    def decoder_sizes(self, patch_size: int | None = None) -> list[int]:
+        """Sizes of the decoder's maps, indexed by depth, for patches of the training size or another."""
+        of = self.settings
+        return decoder_sizes(self.size_of(patch_size), of.depth, of.convolutions, of.hooked)
+
+    def convolutions(self, patch_size: int | None = None) -> Iterator[Convolution]:
+        """Every convolution, target first, for patches of the training size or another."""
+        for branch in range(len(self.settings.spacings)):
+            yield from self._branch(branch, self.size_of(patch_size))
+
+    def _branch(self, branch: int, patch_size: int) -> Iterator[Convolution]:
+        of, name = self.settings, branch_name(branch)
+        encoder = encoder_sizes(patch_size, of.depth, of.convolutions)
+        decoder = self.decoder_sizes(patch_size)
+        for depth in range(of.depth + 1):
+            place = f"{name}.enc{depth}" if depth < of.depth else f"{name}.mid"
+            yield from self._block(place, of.block_width(depth - 1) if depth else 3, depth, encoder[depth])
+        yield from self._projections(branch, of.depth, decoder)
+        for depth in reversed(range(of.finest_depths[branch], of.depth)):
+            below, width = self.map_width(branch, depth + 1), of.block_width(depth)
+            yield Convolution(f"{name}.dec{depth}.up", below, width, 3, 2 * decoder[depth + 1] - 2)
+            yield from self._block(f"{name}.dec{depth}", 2 * width, depth, decoder[depth])
+            yield from self._projections(branch, depth, decoder)
+        if branch in self.output_branches:
+            yield Convolution(f"{name}.out", self.map_width(branch, 0), of.classes, 1, decoder[0])
+
+    def _block(self, place: str, incoming: int, depth: int, size: int) -> Iterator[Convolution]:
+        """The convolutions of a block that leaves ``size`` px."""
+        of, width = self.settings, self.settings.block_width(depth)
+        for i in range(of.convolutions):
+            left = size + 2 * (of.convolutions - 1 - i)
+            yield Convolution(f"{place}.conv{i}", width if i else incoming, width, 3, left, of.batch_norm)
+
+    def _projections(self, branch: int, depth: int, decoder: list[int]) -> Iterator[Convolution]:
+        """The 1x1 convolutions that bring hooks to the width of the map they are added to or multiplied with."""
+        if self.settings.merge == "concat":
+            return
+        for hook in self.hooks_into(branch, depth):
+            incoming = self.map_width(hook.source, hook.source_depth)
+            name = f"{branch_name(branch)}.{self.hook_name(hook)}.proj"
+            yield Convolution(name, incoming, self.settings.block_width(depth), 1, decoder[depth])

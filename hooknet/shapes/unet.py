@@ -1,0 +1,141 @@
+"""What all U-Net-like networks here have in common: their settings, and what they tell about themselves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hooknet.coordinates import PatchSpec
+from hooknet.errors import ShapeError
+from hooknet.shapes.hooks import check_spacings
+from hooknet.shapes.sizes import check_network
+from hooknet.shapes.tiles import inference_tile
+from hooknet.shapes.work import Convolution
+
+Activation = Literal["relu", "leaky_relu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings(ABC):
+    """What a network is built from; ShapeError when sizes or spacings would misalign.
+
+    ``spacings`` in µm/px, finest (target) first.  ``patch_size``: px a side, the same at every spacing.
+    ``batch_norm_momentum``: share of the running statistics that a step keeps, as Keras counts (torch: 1 - it).
+    """
+
+    spacings: tuple[float, ...]
+    classes: int
+    filters: int
+    depth: int = 4
+    convolutions: int = 2
+    batch_norm: bool = True
+    batch_norm_momentum: float = 0.99
+    activation: Activation = "relu"
+    patch_size: int
+
+    def __post_init__(self) -> None:
+        if self.classes < 1 or self.filters < 1:
+            raise ShapeError(
+                f"a network of {self.classes} classes and {self.filters} filters; use at least 1 of each"
+            )
+        check_network(self.depth, self.convolutions)
+        check_spacings(self.spacings)
+
+    @property
+    @abstractmethod
+    def shape(self) -> UNetShape:
+        """The sizes, channels and work that follow."""
+
+    @property
+    @abstractmethod
+    def all_loss_weights(self) -> tuple[float, ...]:
+        """One loss weight per spacing, target first; 0 for a branch that predicts nothing."""
+
+    def block_width(self, depth: int) -> int:
+        """Channels of the blocks at one depth: 2^d F, but 2 (D + 1) F at the bottleneck (official code)."""
+        return self.filters * (2 * (self.depth + 1) if depth == self.depth else 2**depth)
+
+
+@dataclass(frozen=True)
+class Join:
+    """What is brought from a stage of a coarser branch into one of a finer (``context.dec0`` -> ``target.mid``).
+
+    ``branch`` and ``depth`` are those of the source; ``how`` is in words.
+    """
+
+    source: str
+    branch: int
+    depth: int
+    target: str
+    how: str
+
+
+@dataclass(frozen=True)
+class UNetShape(ABC):
+    """What a network that predicts a class per pixel tells about itself, without being built."""
+
+    settings: UNetSettings
+
+    @abstractmethod
+    def output_size(self, patch_size: int | None = None) -> int:
+        """Side of the output in px, for patches of the training size or another; ShapeError for an illegal one."""
+
+    @abstractmethod
+    def convolutions(self, patch_size: int | None = None) -> Iterator[Convolution]:
+        """Every convolution, target first, for patches of the training size or another."""
+
+    @property
+    @abstractmethod
+    def rim(self) -> int:
+        """Px at each side of an output that inference drops by default, because padding shows in them."""
+
+    @property
+    @abstractmethod
+    def joins(self) -> tuple[Join, ...]:
+        """Where branches meet."""
+
+    @property
+    def patch_spec(self) -> PatchSpec:
+        """Size and spacings of the patches to read, and the size of the output."""
+        return PatchSpec(self.settings.patch_size, self.output_size(), self.settings.spacings)
+
+    @property
+    def output_branches(self) -> tuple[int, ...]:
+        """Branches that predict classes: the target, then those with a loss."""
+        return tuple(branch for branch, weight in enumerate(self.settings.all_loss_weights) if weight > 0)
+
+    @property
+    def fields_of_view(self) -> tuple[float, ...]:
+        """Side of the patch of each branch in µm, target first."""
+        return tuple(self.settings.patch_size * spacing for spacing in self.settings.spacings)
+
+    def size_of(self, patch_size: int | None) -> int:
+        """A patch size, that of training where none is given."""
+        return self.settings.patch_size if patch_size is None else patch_size
+
+    def tile(self, at_most: int, rim: int | None = None) -> tuple[int, int]:
+        """(tile size, stride) of inference in px, for tiles of ``at_most`` px; see :func:`inference_tile`."""
+        dropped = self.rim if rim is None else rim
+        of = self.settings
+        return inference_tile(
+            of.patch_size, of.spacings, of.depth, at_most, lambda size: self.kept(size, dropped)
+        )
+
+    def kept(self, tile_size: int, rim: int) -> int:
+        """Px a side of a tile's output that are good to keep when ``rim`` px at each side are not."""
+        return self.output_size(tile_size) - 2 * rim
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers, running statistics not counted."""
+        return sum(one.parameters for one in self.convolutions())
+
+    def multiply_accumulates(self, patch_size: int | None = None) -> int:
+        """Multiply-accumulate operations of all convolutions for one set of concentric patches."""
+        return sum(one.multiply_accumulates for one in self.convolutions(patch_size))
+
+    def multiply_accumulates_per_pixel(self, patch_size: int | None = None) -> float:
+        """Multiply-accumulate operations per pixel of the target's output."""
+        return self.multiply_accumulates(patch_size) / self.output_size(patch_size) ** 2

@@ -1,0 +1,33 @@
+"""What a convolution costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A ``kernel`` x ``kernel`` convolution to maps of ``size`` px; ``name`` as in the official code."""
+
+    name: str
+    incoming: int
+    outgoing: int
+    kernel: int
+    size: int
+    normalised: bool = False
+
+    @property
+    def stage(self) -> str:
+        """Branch and block: ``target.enc0``, ``context.mid``, ``target.out``."""
+        return ".".join(self.name.split(".")[:2])
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Multiply-accumulate operations for one patch."""
+        return self.incoming * self.outgoing * self.kernel**2 * self.size**2
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers: kernel, bias, and scale and shift of the batch normalisation."""
+        own = self.incoming * self.outgoing * self.kernel**2 + self.outgoing
+        return own + (2 * self.outgoing if self.normalised else 0)
