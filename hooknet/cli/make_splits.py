@@ -25,16 +25,18 @@ from hooknet.cli.options import (
 def run(
     dataset: DatasetName,
     slides_folder: SlidesFolder,
-    output: Annotated[Path, typer.Option(help="Sheet to write (TSV: slide, split or fold).")],
+    output: Annotated[Path, typer.Option(help="Sheet to write (TSV: id, fold, split).")],
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
-    """Write the sheet."""
-    from hooknet.groundtruth.cohort import assign, check_classes, read_areas
+    """Write the sheet, and print how many slides train, validate and test."""
+    from hooknet.groundtruth.cohort import assign, check_classes, count_slides, read_areas
     from hooknet.io.tables import write_splits
 
     everything = project(datasets, experiments)
     areas = read_areas(everything.dataset(dataset), slides_folder)
     assigned = assign(everything.dataset(dataset), areas)
+    for line in count_slides(everything.dataset(dataset), assigned):
+        print(line)
     check_classes(everything, dataset, assigned, areas)
     write_splits(output, assigned)

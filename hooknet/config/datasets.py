@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hooknet.config.document import COLOUR, Settings, nearest
+from hooknet.config.sides import Side, check_sides, validates
 from hooknet.config.steps import CentreSettings, PhantomOptions, SplitSettings, TissueSettings
 from hooknet.config.types import SPLITS as SPLITS
 from hooknet.config.types import Name, PositiveFloat, Split
@@ -55,6 +56,16 @@ class SlideSettings(Settings):
     def patient_id(self) -> str:
         """The patient; a slide without one is a patient of its own."""
         return self.patient or self.id
+
+    @property
+    def side(self) -> Side:
+        """What is given with the slide of who trains, validates and tests."""
+        return Side(self.split, self.fold)
+
+    @property
+    def may_test(self) -> bool:
+        """Whether some run may test on the slide: every slide of a fold does at some time."""
+        return self.fold is not None or self.split in (None, "test")
 
     @field_validator("spacing", mode="before")
     @classmethod
@@ -174,17 +185,10 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _splits_are_clear(self) -> DatasetSettings:
-        with_split = [one for one in self.slides if one.split is not None]
-        with_fold = [one for one in self.slides if one.fold is not None]
-        if self.splits is not None and (with_split or with_fold):
+        sides = {one.id: one.side for one in self.slides}
+        if self.splits is not None and any(one != Side() for one in sides.values()):
             raise ValueError("splits are both made (`splits`) and given in the slides; keep one")
-        if with_split and with_fold:
-            raise ValueError("some slides name a split and some a fold; use one of the two")
-        if len(with_split) + len(with_fold) not in (0, len(self.slides)):
-            missing = next(one.id for one in self.slides if one.split is None and one.fold is None)
-            raise ValueError(f"slide {missing!r} has no split or fold although others have; give it one")
-        if self.splits is None:
-            self._no_leak()
+        check_sides(sides, {one.id: one.patient_id for one in self.slides})
         self._all_annotated()
         self._no_slide_twice()
         return self
@@ -197,7 +201,7 @@ class DatasetSettings(Settings):
             if self.splits is not None:
                 why = "every slide needs one where splits are made, since they are made from the classes"
             elif one.fold is not None:
-                why = "every slide of a fold trains at some time"
+                why = "every slide of a fold trains or validates at some time"
             elif one.split is not None:
                 why = f"it is in split {one.split!r}"
             else:
@@ -215,22 +219,6 @@ class DatasetSettings(Settings):
                     f"{first.patient_id!r} and {one.patient_id!r}; give both one patient or take one out"
                 )
 
-    def _no_leak(self) -> None:
-        """No patient on two sides: the score would be of slides the network has seen the like of."""
-        side: dict[str, tuple[str, str]] = {}
-        for one in self.slides:
-            place = repr(one.split) if one.fold is None else f"fold {one.fold}"
-            first = side.setdefault(one.patient_id, (place, one.id))
-            if first[0] != place:
-                raise ValueError(
-                    f"patient {one.patient_id!r} leaks: slide {first[1]!r} is in {first[0]}, "
-                    f"slide {one.id!r} in {place}; keep all slides of a patient together"
-                )
-        if (folds := self.folds) is not None and (len(folds) < 3 or folds != tuple(range(len(folds)))):
-            raise ValueError(
-                f"folds are {list(folds)}, wanted 0..k-1 with k >= 3 (one tests, the next validates)"
-            )
-
     @property
     def folds(self) -> tuple[int, ...] | None:
         """The numbers of the folds, None when there is one split only."""
@@ -238,6 +226,13 @@ class DatasetSettings(Settings):
             return tuple(range(self.splits.folds)) if self.splits.folds else None
         given = sorted({one.fold for one in self.slides if one.fold is not None})
         return tuple(given) or None
+
+    @property
+    def says_who_validates(self) -> bool:
+        """With folds: whether each slide keeps to training or validation while other folds test."""
+        if self.splits is not None:
+            return self.splits.validation is not None
+        return validates({one.id: one.side for one in self.slides})
 
     @property
     def label_map(self) -> LabelMap:

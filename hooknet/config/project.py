@@ -252,7 +252,7 @@ def _check_experiment(where: str, settings: ExperimentSettings, datasets: dict[s
                 )
     if settings.infer.over == "mask":
         for one in dataset.slides:
-            if one.infer_mask is None and one.split in (None, "test"):
+            if one.infer_mask is None and one.may_test:
                 raise ConfigError(
                     f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
                 )

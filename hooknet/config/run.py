@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from hooknet.config import layout
 from hooknet.config.datasets import DatasetSettings, SlideSettings
 from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.sides import Side, split_in_run
+from hooknet.config.types import Split
+from hooknet.errors import ConfigError
 from hooknet.shapes.unet import UNetSettings
 
 
@@ -61,19 +65,23 @@ class Run:
         """What the network is built from."""
         return self.settings.network_settings(len(self.dataset.classes))
 
-    def slides(self, split: str, assigned: dict[str, str] | None = None) -> tuple[SlideSettings, ...]:
-        """The slides of ``training``, ``validation`` or ``test``.
+    def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
+        """The slides of ``training``, ``validation`` or ``test``, see :func:`hooknet.config.sides.split_in_run`.
 
-        Fold f tests, fold f + 1 validates, the others train.  ``assigned`` is the sheet that ``make-splits``
-        wrote (slide id -> split or fold), for datasets whose splits are made.
+        ``assigned`` is the sheet that ``make-splits`` wrote, for datasets whose splits are made; ConfigError where
+        it is not of this dataset.
         """
-        return tuple(one for one in self.dataset.slides if self._side(one, assigned) == split)
+        return tuple(one for one in self.dataset.slides if self._split_of(one, assigned) == split)
 
-    def _side(self, slide: SlideSettings, assigned: dict[str, str] | None) -> str | None:
-        folds = self.dataset.folds
-        if folds is None:
-            return slide.split if assigned is None else assigned[slide.id]
-        number = slide.fold if assigned is None else int(assigned[slide.id])
-        if number is None or self.fold is None:
-            return None
-        return {self.fold: "test", (self.fold + 1) % len(folds): "validation"}.get(number, "training")
+    def _split_of(self, slide: SlideSettings, assigned: Mapping[str, Side] | None) -> Split | None:
+        folds, said = self.dataset.folds, self.dataset.says_who_validates
+        if assigned is None:
+            return split_in_run(slide.side, self.fold, folds, said)
+        side = assigned.get(slide.id)
+        if side is None or (side.fold is None) != (folds is None) or (said and side.split is None):
+            wanted = "split" if folds is None else "fold and split" if said else "fold"
+            raise ConfigError(
+                f"dataset {self.dataset_name}: the sheet of splits has {side or 'nothing'} for slide {slide.id!r}, "
+                f"wanted its {wanted}; make it again with make-splits"
+            )
+        return split_in_run(side, self.fold, folds, said)

@@ -13,7 +13,8 @@ from hooknet.config.types import SPLITS, PositiveFloat, Seed, Split
 class SplitSettings(Settings):
     """How to make splits: k ``folds``, or ``ratios`` of training, validation and test."""
 
-    folds: Annotated[int, Field(ge=3)] | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
     ratios: dict[Split, Annotated[float, Field(ge=0, le=1)]] | None = None
     seed: Seed = 1
 
@@ -21,6 +22,13 @@ class SplitSettings(Settings):
     def _one_kind(self) -> SplitSettings:
         if (self.folds is None) == (self.ratios is None):
             raise ValueError("give either folds or ratios")
+        if self.folds == 2 and self.validation is None:
+            raise ValueError(
+                "folds is 2, wanted 3 or more (one tests, the next validates, the others train), or a share for "
+                "`validation`"
+            )
+        if self.ratios is not None and self.validation is not None:
+            raise ValueError("`validation` goes with folds, and ratios have their own; leave it out")
         if self.ratios is not None:
             if set(self.ratios) != set(SPLITS) or min(self.ratios.values()) <= 0:
                 raise ValueError(f"ratios need a share above 0 for each of {', '.join(SPLITS)}")

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from hooknet.config.document import SAFE_NAME
 
-SPLITS = ("training", "validation", "test")
 Split = Literal["training", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("training", "validation", "test")
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=SAFE_NAME, max_length=100)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
+from hooknet.config.sides import Side
 from hooknet.errors import MaskError
 from hooknet.evaluation.compare import Comparison, System, compare, pool_folds
 from hooknet.evaluation.slides import read_counts
@@ -18,7 +20,7 @@ TABLES = ("scores", "slide_scores", "comparisons", "experiment_comparisons", "co
 
 
 def compare_systems(
-    project: Project, dataset: str, assigned: dict[str, str], runs_folder: Path
+    project: Project, dataset: str, assigned: Mapping[str, Side], runs_folder: Path
 ) -> dict[str, Comparison]:
     """Role ("truth", "labels") -> comparison of all systems on the test slides that have such a raster.
 
@@ -47,7 +49,7 @@ def write_tables(results: dict[str, Comparison], folder: Path) -> None:
 
 
 def _systems(
-    project: Project, dataset: str, assigned: dict[str, str], runs_folder: Path, role: str
+    project: Project, dataset: str, assigned: Mapping[str, Side], runs_folder: Path, role: str
 ) -> list[System]:
     names = project.dataset(dataset).label_map.names
     folds: dict[str, list[dict[str, Counts]]] = {}

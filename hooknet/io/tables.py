@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hooknet.config.sides import Side
+from hooknet.config.types import SPLITS
 from hooknet.errors import ConfigError, HookNetError, MaskError
 from hooknet.io.atomic import atomic, write_text
 
 _META = b"hooknet"
+SPLIT_COLUMNS = ("id", "fold", "split")
+# Results made before folds could say who validates: one column for either.
+OLD_SPLIT_COLUMNS = ("slide", "split")
 
 
 def pixels_column(value: int) -> str:
@@ -76,23 +82,39 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return record
 
 
-def write_splits(path: str | Path, assigned: dict[str, str]) -> None:
-    """Write the sheet of made splits: slide, split (or fold)."""
-    rows = [f"{slide}\t{side}" for slide, side in assigned.items()]
-    write_text(path, "\n".join(["slide\tsplit", *rows]) + "\n")
+def write_splits(path: str | Path, assigned: Mapping[str, Side]) -> None:
+    """Write the sheet of splits: id, fold, split; a cell stays empty where there is none."""
+    rows = [
+        f"{slide}\t{'' if side.fold is None else side.fold}\t{side.split or ''}"
+        for slide, side in assigned.items()
+    ]
+    write_text(path, "\n".join(["\t".join(SPLIT_COLUMNS), *rows]) + "\n")
 
 
-def read_splits(path: str | Path) -> dict[str, str]:
-    """Slide id -> split or fold, from the sheet of made splits."""
+def read_splits(path: str | Path) -> dict[str, Side]:
+    """Slide id -> split, or fold and perhaps split, from the sheet of splits."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return dict(_pair(line) for line in lines[1:])
+        header, *lines = Path(path).read_text(encoding="utf-8").splitlines()
+        columns = tuple(header.split("\t"))
+        if columns not in (SPLIT_COLUMNS, OLD_SPLIT_COLUMNS):
+            raise ValueError(f"its columns are {', '.join(columns)}, wanted {', '.join(SPLIT_COLUMNS)}")
+        rows = [_split_row(line.split("\t"), columns) for line in lines]
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path}: not a sheet of splits ({error}); make it again with make-splits"
         ) from None
+    return dict(rows)
 
 
-def _pair(line: str) -> tuple[str, str]:
-    slide, side = line.split("\t")
-    return slide, side
+def _split_row(cells: list[str], columns: tuple[str, ...]) -> tuple[str, Side]:
+    if len(cells) != len(columns):
+        raise ValueError(f"found {len(cells)} cells in a line, wanted {len(columns)}")
+    slide, fold, split = cells if columns == SPLIT_COLUMNS else _old_row(*cells)
+    found = next((one for one in SPLITS if one == split), None)
+    if (found is None) != (split == "") or not (fold or split) or not (fold == "" or fold.isdecimal()):
+        raise ValueError(f"slide {slide}: found fold {fold!r} and split {split!r}")
+    return slide, Side(found, int(fold) if fold else None)
+
+
+def _old_row(slide: str, side: str) -> tuple[str, str, str]:
+    return (slide, side, "") if side.isdecimal() else (slide, "", side)

@@ -18,6 +18,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.run import Run
+from hooknet.config.sides import Side
 from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.cohort import TITLES, compare_systems
 from hooknet.groundtruth.geometries import from_geojson
@@ -56,7 +57,7 @@ class Folders:
     runs: Path
 
 
-def gather(project: Project, dataset: str, assigned: dict[str, str], folders: Folders) -> ReportData:
+def gather(project: Project, dataset: str, assigned: Mapping[str, Side], folders: Folders) -> ReportData:
     """Everything the report of a dataset tells."""
     settings = project.dataset(dataset)
     runs = [run for run in project.runs.values() if run.dataset_name == dataset]
@@ -126,16 +127,18 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return told
 
 
-def _slides_table(project: Project, dataset: str, assigned: dict[str, str], folder: Path) -> pd.DataFrame:
+def _slides_table(project: Project, dataset: str, assigned: Mapping[str, Side], folder: Path) -> pd.DataFrame:
     rows = []
-    side = "fold" if project.dataset(dataset).folds else "split"
-    for one in project.dataset(dataset).slides:
+    settings = project.dataset(dataset)
+    said = ("split",) if settings.folds is None or settings.says_who_validates else ()
+    told = said if settings.folds is None else ("fold", *said)
+    for one in settings.slides:
         record = read_json(folder / one.id / "slide.json")
         rows.append(
             {
                 "slide": one.id,
                 "patient": one.patient_id,
-                side: assigned.get(one.id, ""),
+                **{key: getattr(assigned[one.id], key) for key in told if one.id in assigned},
                 "width px": record["size"][0],
                 "height px": record["size"][1],
                 "spacing µm/px": f"{record['spacing'][0]:.4g}",
@@ -156,7 +159,7 @@ def _areas(slide: SlideSettings, folder: Path) -> dict[str, str]:
     }
 
 
-def _overlays(runs: list[Run], assigned: dict[str, str], folders: Folders) -> list[ReportOverlay]:
+def _overlays(runs: list[Run], assigned: Mapping[str, Side], folders: Folders) -> list[ReportOverlay]:
     """The first test slides, with the map of every system that tested them."""
     maps: dict[str, dict[str, Path]] = {}
     for run in runs:

@@ -31,16 +31,20 @@ def make(**splits):
 
 
 def test_given_splits_are_written_as_they_are():
-    assert hooknet(*step("make-splits")).status == 0
-    assert OUTPUT.read_text() == "slide\tsplit\na\ttraining\nb\tvalidation\nc\ttest\n"
+    outcome = hooknet(*step("make-splits"))
+    assert (outcome.status, outcome.out) == (0, "1 training, 1 validation, 1 test\n")
+    assert OUTPUT.read_text() == "id\tfold\tsplit\na\t\ttraining\nb\t\tvalidation\nc\t\ttest\n"
 
 
 def test_made_folds_hold_every_patient_once():
     make(folds=3)
-    assert hooknet(*step("make-splits")).status == 0
+    outcome = hooknet(*step("make-splits"))
+    assert outcome.status == 0
+    assert outcome.out == "".join(f"fold {fold}: 1 training, 1 validation, 1 test\n" for fold in range(3))
     rows = [line.split("\t") for line in OUTPUT.read_text().splitlines()[1:]]
-    assert sorted(slide for slide, _ in rows) == ["a", "b", "c"]
-    assert sorted(fold for _, fold in rows) == ["0", "1", "2"]
+    assert sorted(slide for slide, *_ in rows) == ["a", "b", "c"]
+    assert sorted(fold for _, fold, _ in rows) == ["0", "1", "2"]
+    assert {split for *_, split in rows} == {""}
 
 
 @pytest.mark.parametrize(

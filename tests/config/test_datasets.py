@@ -30,6 +30,13 @@ def slides(*changes):
     ]
 
 
+def divided(text):
+    """A slide and patient for each word: its fold, and t or v where it says that it trains or validates."""
+    said = {"t": {"split": "training"}, "v": {"split": "validation"}, "": {}}
+    rows = made_config.folds(*(int(word[0]) for word in text.split()))
+    return [{**row, **said[word[1:]]} for row, word in zip(rows, text.split(), strict=True)]
+
+
 def classes(**changes):
     result = copy.deepcopy(made_config.CLASSES)
     for name, changed in changes.items():
@@ -131,9 +138,10 @@ def test_wrong_keys_and_values_are_one_exact_line(tmp_path, changes, message):
         (slides({}, {}, {"split": None}),
          "datasets.colon: slide 'c' has no split or fold although others have; give it one"),
         (slides({}, {}, {"split": None, "fold": 0}),
-         "datasets.colon: some slides name a split and some a fold; use one of the two"),
+         "datasets.colon: slide 'a' has no fold although others have; give it one"),
         (slides({}, {}, {"fold": 0}),
-         "datasets.colon: some slides name a split and some a fold; use one of the two"),
+         "datasets.colon: slide 'c' is in split 'test' and in fold 0; a fold tests as a whole, so take one of the "
+         "two out"),
         (slides({"annotation": "-"}, {}, {}),
          "datasets.colon: slide 'a' has no annotation, but it is in split 'training'; annotate it or take it out"),
         (slides({}, {"annotation": "-"}, {}),
@@ -150,18 +158,32 @@ def test_wrong_keys_and_values_are_one_exact_line(tmp_path, changes, message):
         (slides({"spacing": float("nan")}, {}, {}),
          "datasets.colon.slides.0.spacing: found nan, wanted the spacing in µm/px (0.02..50), or one for x and one "
          "for y"),
-        (made_config.folds(0, 1), "datasets.colon: folds are [0, 1], wanted 0..k-1 with k >= 3 "
-         "(one tests, the next validates)"),
-        (made_config.folds(1, 2, 3), "datasets.colon: folds are [1, 2, 3], wanted 0..k-1 with k >= 3 "
-         "(one tests, the next validates)"),
+        (made_config.folds(0, 1), "datasets.colon: folds are [0, 1], wanted 0..k-1 with k at least 3 "
+         "(one tests, the next validates), or with slides in split 'validation' 2"),
+        (made_config.folds(1, 2, 3), "datasets.colon: folds are [1, 2, 3], wanted 0..k-1 with k at least 3 "
+         "(one tests, the next validates), or with slides in split 'validation' 2"),
+        (divided("0t 0v"), "datasets.colon: folds are [0], wanted 0..k-1 with k at least 2"),
+        (divided("0t 0v 2t 2v"), "datasets.colon: folds are [0, 2], wanted 0..k-1 with k at least 2"),
+        (divided("0t 0v 1t 1"), "datasets.colon: while fold 0 tests, no slide of another fold is in split "
+         "'validation'; give it one"),
+        (divided("0v 0v 1t 1v"), "datasets.colon: while fold 1 tests, no slide of another fold is in split "
+         "'training'; give it one"),
+        (divided("0t 1t 2t"), "datasets.colon: slide 's0' of fold 0 is in split 'training', but no slide of any fold "
+         "is in 'validation'; say which validate, or leave the split out"),
+        ([*divided("0t 0v 1t 1v"), {"id": "t", "patient": "p0", "fold": 0, "split": "validation"}],
+         "datasets.colon: patient 'p0' leaks: slide 's0' is in fold 0 ('training'), slide 't' in fold 0 "
+         "('validation'); keep all slides of a patient together"),
+        ([*divided("0t 0v 1t 1v"), {"id": "t", "patient": "p1", "fold": 0}],
+         "datasets.colon: patient 'p1' leaks: slide 's1' is in fold 0 ('validation'), slide 't' in fold 0 "
+         "('training'); keep all slides of a patient together"),
         (made_config.folds(0, 1, -2),
          "datasets.colon.slides.2.fold: found -2, wanted greater than or equal to 0"),
         ([*made_config.folds(0, 1, 2), {"id": "t", "patient": "p0", "fold": 2}],
          "datasets.colon: patient 'p0' leaks: slide 's0' is in fold 0, slide 't' in fold 2; "
          "keep all slides of a patient together"),
         ([*made_config.folds(0, 1, 2), {"id": "t", "fold": 2, "annotation": "-"}],
-         "datasets.colon: slide 't' has no annotation, but every slide of a fold trains at some time; "
-         "annotate it or take it out"),
+         "datasets.colon: slide 't' has no annotation, but every slide of a fold trains or validates at "
+         "some time; annotate it or take it out"),
     ],
 )  # fmt: skip
 def test_wrong_slides_are_one_exact_line(tmp_path, rows, message):
@@ -177,7 +199,14 @@ BARE = [{"id": one["id"], "patient": one["patient"]} for one in made_config.SLID
         ({}, BARE, "datasets.colon.splits: give either folds or ratios"),
         ({"folds": 3, "ratios": {"training": 0.5, "validation": 0.2, "test": 0.3}}, BARE,
          "datasets.colon.splits: give either folds or ratios"),
-        ({"folds": 2}, BARE, "datasets.colon.splits.folds: found 2, wanted greater than or equal to 3"),
+        ({"folds": 1}, BARE, "datasets.colon.splits.folds: found 1, wanted greater than or equal to 2"),
+        ({"folds": 2}, BARE, "datasets.colon.splits: folds is 2, wanted 3 or more (one tests, the next validates, the "
+         "others train), or a share for `validation`"),
+        ({"folds": 3, "validation": 0}, BARE, "datasets.colon.splits.validation: found 0, wanted greater than 0"),
+        ({"folds": 3, "validation": 1}, BARE, "datasets.colon.splits.validation: found 1, wanted less than 1"),
+        ({"ratios": {"training": 0.5, "validation": 0.2, "test": 0.3}, "validation": 0.2}, BARE,
+         "datasets.colon.splits: `validation` goes with folds, and ratios have their own; leave it out"),
+        ({"validation": 0.2}, BARE, "datasets.colon.splits: give either folds or ratios"),
         ({"ratios": {"training": 0.5, "test": 0.5}}, BARE,
          "datasets.colon.splits: ratios need a share above 0 for each of training, validation, test"),
         ({"ratios": {"training": 0.5, "validation": 0, "test": 0.5}}, BARE,
@@ -262,6 +291,20 @@ def test_label_map_is_in_order_of_values_and_paints_in_order_of_the_file(tmp_pat
 def test_class_without_groups_leaves_its_name_to_others(tmp_path):
     found = loaded(tmp_path, classes=classes(gland={"groups": []}), ignore_groups=["gland"]).label_map
     assert found.class_of("gland") is None
+
+
+def test_a_slide_of_a_fold_may_test_and_one_of_another_split_may_not(tmp_path):
+    assert [one.may_test for one in loaded(tmp_path).slides] == [False, False, True]
+    assert [one.may_test for one in loaded(tmp_path, slides=divided("0t 0v 1 1v")).slides] == [True] * 4
+    assert [one.may_test for one in loaded(tmp_path, slides=BARE, splits={"folds": 3}).slides] == [True] * 3
+
+
+def test_it_is_known_whether_somebody_said_who_validates(tmp_path):
+    assert not loaded(tmp_path).says_who_validates
+    assert not loaded(tmp_path, slides=made_config.folds(0, 1, 2)).says_who_validates
+    assert loaded(tmp_path, slides=divided("0t 0v 1 1v")).says_who_validates
+    assert not loaded(tmp_path, slides=BARE, splits={"folds": 3}).says_who_validates
+    assert loaded(tmp_path, slides=BARE, splits={"folds": 2, "validation": 0.5}).says_who_validates
 
 
 def test_folds_are_those_given_or_those_to_be_made(tmp_path):

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hooknet.config.document import read_document
 from hooknet.config.project import load_project, missing_files
+from hooknet.groundtruth.cohort import assign, check_classes
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "config" / "examples"
@@ -94,19 +96,40 @@ def test_classes_are_those_of_the_paper():
     assert set(example("lung").datasets["lung"].classes) == {"tls", "gc", "tumour", "other"}
 
 
-def test_breast_has_86_slides_in_shares_of_50_18_and_18():
-    dataset = example("breast").datasets["breast"]
-    assert len(dataset.slides) == 86
-    assert {split: round(share * 86) for split, share in dataset.splits.ratios.items()} == {
-        "training": 50,
-        "validation": 18,
-        "test": 18,
-    }
+def made_up_areas(dataset, seed):
+    """Areas that vary over orders of magnitude; every class is on two slides of three."""
+    rng = np.random.default_rng(seed)
+    names = dataset.label_map.names
+    found = rng.lognormal(0, 1.5, (len(dataset.slides), len(names))) * (
+        rng.random((len(dataset.slides), len(names))) < 2 / 3
+    )
+    rows = zip(dataset.slides, found, strict=True)
+    return {one.id: {"labels": dict(zip(names, map(float, row), strict=True))} for one, row in rows}
 
 
-def test_lung_has_27_slides_in_three_folds():
-    dataset = example("lung").datasets["lung"]
-    assert (len(dataset.slides), dataset.folds) == (27, (0, 1, 2))
+def divided(name, seed):
+    """For each run of one experiment: how many slides train, validate and test."""
+    project = example(name)
+    dataset = project.datasets[name]
+    areas = made_up_areas(dataset, seed)
+    assigned = assign(dataset, areas)
+    check_classes(project, name, assigned, areas)
+    runs = [run for run in project.runs.values() if run.experiment == "unet_0.5"]
+    return [
+        tuple(len(run.slides(split, assigned)) for split in ("training", "validation", "test")) for run in runs
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_breast_has_50_slides_for_training_18_for_validation_18_for_test(seed):
+    assert len(example("breast").datasets["breast"].slides) == 86
+    assert divided("breast", seed) == [(50, 18, 18)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_each_of_the_three_runs_on_lung_has_12_slides_for_training_6_for_validation_9_for_test(seed):
+    assert len(example("lung").datasets["lung"].slides) == 27
+    assert divided("lung", seed) == [(12, 6, 9)] * 3
 
 
 def test_germinal_centres_are_painted_over_the_structures_they_lie_in():
@@ -201,5 +224,6 @@ def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     assert missing_files(project)[-1] == (
         f"{project.experiments_file}: experiments.glas_hooknet.checkpoint: found no file "
-        "'results/runs/hooknet_0.62_2.48-seed1-fold0/best.ckpt'; correct the path (paths start at the working directory)"
+        "'results/runs/hooknet_0.62_2.48-seed1-fold0/best.ckpt'; correct the path (paths start at the working "
+        "directory)"
     )

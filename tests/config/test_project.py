@@ -5,6 +5,7 @@ import pytest
 
 from hooknet.config.datasets import TissueSettings
 from hooknet.config.project import digest, load_project, missing_files
+from hooknet.config.sides import Side
 from hooknet.errors import ConfigError
 
 PHANTOM = {
@@ -109,12 +110,58 @@ def test_every_slide_tests_exactly_once_over_all_folds(tmp_path):
         assert sum(map(len, parts)) == len(set.union(*parts)) == 6
 
 
+def test_slides_that_say_what_they_do_keep_to_it_while_other_folds_test(tmp_path):
+    rows = made_config.folds(0, 0, 1, 1, 1)
+    for number, split in enumerate(("validation", None, "validation", "training", None)):
+        rows[number] |= {} if split is None else {"split": split}
+    runs = load(tmp_path, {"colon": made_config.dataset(slides=rows)}).runs
+    found = [
+        [ids(run.slides(split)) for split in ("training", "validation", "test")]
+        for run in (runs["unet-fold0"], runs["unet-fold1"])
+    ]
+    assert found == [[["s3", "s4"], ["s2"], ["s0", "s1"]], [["s1"], ["s0"], ["s2", "s3", "s4"]]]
+
+
+def test_made_folds_with_validators_come_from_the_sheet(tmp_path):
+    rows = [{"id": name, "patient": name} for name in "abcd"]
+    made = {"colon": made_config.dataset(slides=rows, splits={"folds": 2, "validation": 0.5})}
+    run = load(tmp_path, made).runs["unet-fold1"]
+    sheet = dict(zip("abcd", map(Side, ["training", "validation"] * 2, [0, 0, 1, 1]), strict=True))
+    assert [ids(run.slides(split, sheet)) for split in ("training", "validation", "test")] == [
+        ["a"],
+        ["b"],
+        ["c", "d"],
+    ]
+    assert run.slides("training") == run.slides("test") == ()
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "side", "found"),
+    [
+        ({"folds": 3}, "fold", Side("test"), "'test'"),
+        ({"folds": 2, "validation": 0.5}, "fold and split", Side(fold=1), "fold 1"),
+        ({"ratios": {"training": 0.4, "validation": 0.3, "test": 0.3}}, "split", Side(fold=1), "fold 1"),
+        ({"folds": 3}, "fold", None, "nothing"),
+    ],
+)
+def test_a_sheet_of_another_kind_of_splits_is_refused(tmp_path, splits, wanted, side, found):
+    rows = [{"id": name, "patient": name} for name in "abcd"]
+    made = {"colon": made_config.dataset(slides=rows, splits=splits)}
+    run = next(iter(load(tmp_path, made).runs.values()))
+    with pytest.raises(ConfigError) as caught:
+        run.slides("training", {} if side is None else {"a": side})
+    assert str(caught.value) == (
+        f"dataset colon: the sheet of splits has {found} for slide 'a', wanted its {wanted}; make it again with "
+        "make-splits"
+    )
+
+
 def test_made_splits_come_from_the_sheet_that_was_written(tmp_path):
     rows = [{"id": name, "patient": name} for name in "abc"]
     shares = {"training": 0.4, "validation": 0.3, "test": 0.3}
     made = {"colon": made_config.dataset(slides=rows, splits={"ratios": shares})}
     run = load(tmp_path, made).runs["unet"]
-    sheet = {"a": "test", "b": "training", "c": "validation"}
+    sheet = {"a": Side("test"), "b": Side("training"), "c": Side("validation")}
     assert [ids(run.slides(split, sheet)) for split in ("training", "validation", "test")] == [
         ["b"],
         ["c"],
@@ -122,7 +169,7 @@ def test_made_splits_come_from_the_sheet_that_was_written(tmp_path):
     ]
     folds = {"colon": made_config.dataset(slides=rows, splits={"folds": 3})}
     run = load(tmp_path, folds).runs["unet-fold1"]
-    sheet = {"a": "2", "b": "1", "c": "0"}
+    sheet = {"a": Side(fold=2), "b": Side(fold=1), "c": Side(fold=0)}
     assert [ids(run.slides(split, sheet)) for split in ("training", "validation", "test")] == [
         ["c"],
         ["a"],

@@ -134,3 +134,15 @@ def test_sheet_in_the_readme_is_right(tmp_path):
         ("s3", "p2", "s3.xml", None),
         ("s4", "p3", None, None),
     ]
+
+
+def test_sheet_of_folds_in_the_readme_is_right(tmp_path):
+    sheet = re.search(r"```\n(id\tpatient\tfold.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
+    path = tmp_path / "slides.tsv"
+    path.write_text(sheet)
+    found = load_project(*made_config.write(tmp_path, {"colon": made_config.dataset(slides=str(path))}))
+    counts = [
+        [len(run.slides(split)) for split in ("training", "validation", "test")]
+        for run in found.runs.values()
+    ]
+    assert counts == [[2, 1, 3], [2, 1, 3]]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hooknet.config.sides import Side
 from hooknet.errors import ConfigError, HookNetError, MaskError
 from hooknet.io.tables import (
     Centres,
@@ -87,13 +88,33 @@ def test_a_missing_record_is_one_line(tmp_path):
 
 
 def test_splits_come_back_in_order(tmp_path):
-    assigned = {"b": "training", "a": "test", "c": "0"}
+    assigned = {"b": Side("training"), "a": Side("test"), "c": Side(fold=0), "d": Side("validation", 12)}
     write_splits(tmp_path / "splits.tsv", assigned)
     assert list(read_splits(tmp_path / "splits.tsv").items()) == list(assigned.items())
-    assert (tmp_path / "splits.tsv").read_text() == "slide\tsplit\nb\ttraining\na\ttest\nc\t0\n"
+    assert (tmp_path / "splits.tsv").read_text() == (
+        "id\tfold\tsplit\nb\t\ttraining\na\t\ttest\nc\t0\t\nd\t12\tvalidation\n"
+    )
 
 
-@pytest.mark.parametrize("text", ["slide\tsplit\na\n", "slide\tsplit\na\tb\tc\n", "slide,split\na,test\n"])
+def test_a_sheet_of_two_columns_is_read_as_it_was_meant(tmp_path):
+    (tmp_path / "splits.tsv").write_text("slide\tsplit\nb\ttraining\nc\t0\n")
+    assert read_splits(tmp_path / "splits.tsv") == {"b": Side("training"), "c": Side(fold=0)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "slide\tsplit\na\n",
+        "slide\tsplit\na\tb\tc\n",
+        "slide\tsplit\na\ttset\n",
+        "slide,split\na,test\n",
+        "id\tfold\tsplit\na\t0\n",
+        "id\tfold\tsplit\na\t\t\n",
+        "id\tfold\tsplit\na\tzero\t\n",
+        "id\tfold\tsplit\na\t0\ttset\n",
+    ],
+)
 def test_a_broken_sheet_of_splits_is_one_line(tmp_path, text):
     (tmp_path / "splits.tsv").write_text(text)
     with pytest.raises(ConfigError, match="not a sheet of splits"):

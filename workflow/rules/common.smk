@@ -92,11 +92,7 @@ def test_slides(run):
 
 def results_of(name):
     """What a dataset is run for: its report, or the maps alone where no test slide has anything to score against."""
-    tested = [
-        slide
-        for slide in PROJECT.datasets[name].slides
-        if slide.split in (None, "test")
-    ]
+    tested = [slide for slide in PROJECT.datasets[name].slides if slide.may_test]
     if any(layout.roles_of(slide) for slide in tested):
         return [layout.report_folder(name) / "report.html"]
     runs = [run_name for run_name, run in RUNS.items() if run.dataset_name == name]
