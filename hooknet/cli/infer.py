@@ -24,7 +24,7 @@ from hooknet.cli.options import (
 def run(
     run: RunName,
     slide: SlideId,
-    checkpoint: Annotated[Path, typer.Option(help="Weights that train wrote.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights that train or import-keras wrote.")],
     output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
     tissue: Annotated[
         Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")

@@ -149,8 +149,8 @@ class ExperimentSettings(Settings):
     def _only_its_own(self) -> ExperimentSettings:
         """Settings that a model does not have would be ignored in silence."""
         if self.model == "mrn":
-            for key in ("merge", "hooks"):
-                if key in self.network.model_fields_set:
+            for key, default in (("merge", "concat"), ("hooks", None)):
+                if getattr(self.network, key) != default:
                     raise ValueError(
                         f"network.{key} is for hooknet; an mrn joins its contexts at every depth"
                     )

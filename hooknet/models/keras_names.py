@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hooknet.errors import CheckpointError
-from hooknet.shapes import NetworkShape
-from hooknet.work import Convolution, convolutions
+from hooknet.shapes.hooknet import HookNetShape
+from hooknet.shapes.work import Convolution
 
 _PARTS: Final = {
     "kernel": "weight",
@@ -70,7 +70,7 @@ def to_keras(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     return weights
 
 
-def keras_order(shape: NetworkShape) -> tuple[list[str], list[str]]:
+def keras_order(shape: HookNetShape) -> tuple[list[str], list[str]]:
     """Names of convolutions and of batch normalisations in the order in which Keras numbers them.
 
     Coarsest branch first, each from its first layer to its last.  The suffixes of ``conv2d_N`` and
@@ -79,7 +79,7 @@ def keras_order(shape: NetworkShape) -> tuple[list[str], list[str]]:
     """
     everything = replace(shape.settings, loss_weights=(1.0,) * len(shape.settings.spacings))
     branches: dict[str, list[Convolution]] = {}
-    for one in convolutions(NetworkShape(everything)):
+    for one in HookNetShape(everything).convolutions():
         branches.setdefault(one.name.partition(".")[0], []).append(one)
     ordered = [one for branch in reversed(branches.values()) for one in branch]
     normalised = [one.name.replace(".conv", ".bn") for one in ordered if one.normalised]

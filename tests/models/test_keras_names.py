@@ -5,12 +5,12 @@ import pytest
 
 from hooknet.errors import CheckpointError
 from hooknet.models.keras_names import from_keras, keras_order, to_keras
-from hooknet.shapes import NetworkSettings, NetworkShape
+from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
 
 
 def shape_of(**changes):
     base = {"spacings": (0.5, 2.0), "classes": 3, "filters": 1, "patch_size": 284}
-    return NetworkShape(NetworkSettings(**(base | changes)))
+    return HookNetShape(HookNetSettings(**(base | changes)))
 
 
 def test_kernels_are_turned_and_other_parts_renamed():
