@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo demo-seeds test nightly check bench clean
+.PHONY: help setup demo demo-seeds test nightly check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -13,7 +13,7 @@ setup: .venv/.ok           ## The virtual environment, from constraints.txt
 .venv/.ok: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hooknet needs Python 3.11 or newer, found " + sys.version.split()[0] + "; run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx]"
 	touch $@
 
 demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/report.html
@@ -40,6 +40,9 @@ check: setup               ## Style, types, workflow: what has to be clean befor
 
 bench: setup               ## Speed, as ratios within one run
 	python -m benchmarks
+
+fidelity: setup            ## Differences from the official Keras code, where its outputs lie beside the repository
+	python -m benchmarks.fidelity
 
 clean:                     ## Remove what can be made again, except results/ and .venv/
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

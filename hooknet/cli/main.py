@@ -13,7 +13,7 @@ import typer
 
 from hooknet.errors import HookNetError
 
-# In the order of the pipeline; the last two are for people.
+# In the order of the pipeline; those from `check` on are for people.
 COMMANDS = (
     "make_demo_slide",
     "check_slide",
@@ -29,6 +29,9 @@ COMMANDS = (
     "report",
     "check",
     "describe",
+    "preview_batch",
+    "import_keras",
+    "export_onnx",
 )
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -37,7 +40,7 @@ app = typer.Typer(
     name="hooknet",
     help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
     "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
-    "`check` and `describe` are for people.",
+    "those from `check` on are for people.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -25,16 +25,15 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import centres_name
 from hooknet.config.project import digest
 from hooknet.config.run import Run
-from hooknet.data.augment.chain import Augment, Strengths
-from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
-from hooknet.data.samplers import SAMPLERS, EpochSampler, PixelBalanced, validation_rows
+from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
 from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.atomic import atomic, write_text
 from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
+from hooknet.training.batches import augmentation, balanced_draws, training_loader
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.module import Segmentation
 
@@ -67,20 +66,17 @@ def train(
     torch.set_num_threads(settings.train.threads)  # sums of floats depend on it, so it is a setting
     network = new_network(run)
     names = run.dataset.label_map.names
-    spec = network.patch_spec
     train_index = _complete_index(run, "training", training, names, network)
     check_index = _complete_index(run, "validation", validation, names, network)
 
     identity = _identity(run, (*training, *validation))
     state = _open_state(files.state, identity)
-    layout = field_layout(max(spec.spacings) * spec.size, settings.augment.elastic_scale_um)
-    augment = Augment(Strengths(**settings.augment.model_dump()), spec, layout)
-    module = Segmentation(network, augment, settings, names)
+    module = Segmentation(network, augmentation(run), settings, names)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    draws = _draws(run, train_index)
+    draws = balanced_draws(run, train_index)
     keeper = Keeper(files.state, checkpoint_spec(run, (*training, *validation)), names, draws)
     trainer = _trainer(run, files.state, keeper)
-    loaders = _loaders(run, network, train_index, check_index, layout, draws)
+    loaders = _loaders(run, network, train_index, check_index, draws)
     if state is None or _go_on(state, run):
         _fit(trainer, module, loaders, state)
     _move_results(files)
@@ -166,33 +162,16 @@ def _complete_index(
     return index
 
 
-def _draws(run: Run, index: CentreIndex) -> PixelBalanced:
-    options = run.settings.train
-    return SAMPLERS[options.sampler](index.labels, index.pixels, options.batch, run.seed)
-
-
 def _loaders(
     run: Run,
     network: Network,
     train_index: CentreIndex,
     check_index: CentreIndex,
-    layout: AugmentNumbers,
     draws: PixelBalanced,
 ) -> Loaders:
     options, spec, branches = run.settings.train, network.patch_spec, network.output_branches
-    elastic = run.settings.augment.elastic_um
-    sizes = [
-        min(spec.size, spec.output_size + 2 * label_margin(elastic, spec.spacings[one])) for one in branches
-    ]
-    label_spec = LabelSpec(branches, tuple(sizes))
     scored = LabelSpec(branches, (spec.output_size,) * len(branches))
-    shared = {"num_workers": options.workers, "persistent_workers": options.workers > 0}
-    training = DataLoader(
-        PatchDataset(train_index, spec, label_spec, layout, run.seed),
-        batch_sampler=EpochSampler(draws, options.steps),
-        pin_memory=torch.cuda.is_available(),
-        **shared,  # type: ignore[arg-type]
-    )
+    training = training_loader(run, train_index, EpochSampler(draws, options.steps), options.workers)
     rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
     if run.settings.shuffle_context:
         # Neighbours in the index are neighbours on the slide: their contexts would be no others.
@@ -202,7 +181,8 @@ def _loaders(
         PatchDataset(check_index, spec, scored, None, run.seed),
         batch_size=options.batch,
         sampler=pairs,
-        **shared,  # type: ignore[arg-type]
+        num_workers=options.workers,
+        persistent_workers=options.workers > 0,
     )
     return training, checking
 

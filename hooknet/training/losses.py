@@ -50,10 +50,7 @@ def branches_loss(
 ) -> Tensor:
     """Σ weight · cross-entropy over the branches, target first: λ and 1 - λ in the paper (section 3.4)."""
     measure = _CROSS_ENTROPIES[normalise]
-    parts = [
-        weight * measure(one, label)
-        for one, label, weight in zip(logits, labels, weights, strict=True)
-    ]
+    parts = [weight * measure(one, label) for one, label, weight in zip(logits, labels, weights, strict=True)]
     return torch.stack(parts).sum()
 
 

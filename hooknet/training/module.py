@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import lightning
 import numpy as np
@@ -15,11 +14,10 @@ from hooknet.data.augment.chain import Augment
 from hooknet.metrics.confusion import count, no_counts
 from hooknet.metrics.scores import Scores, scores
 from hooknet.models.network import Network
-from hooknet.training.losses import branches_loss, central, weight_decay
+from hooknet.training.batches import Batch, prepare
+from hooknet.training.losses import branches_loss, weight_decay
 
 ADAM_EPSILON = 1e-7  # Keras's default, torch's is 1e-8
-
-Batch = Sequence[Any]
 
 
 class Segmentation(lightning.LightningModule):
@@ -109,27 +107,10 @@ class Segmentation(lightning.LightningModule):
 
     def _prepare(self, batch: Batch, augment: bool) -> tuple[Tensor, list[Tensor]]:
         """Views (B, branches, 3, S, S) as floats 0..1, labels cut to the output."""
-        raw, labels, uniform, field = batch
-        with torch.no_grad():
-            views = raw.permute(0, 1, 4, 2, 3).float() / 255
-            labels = list(labels)
-            if augment and self._augment is not None:
-                # Colours and positions need full precision also where the network runs in bf16.
-                with torch.autocast(views.device.type, enabled=False):
-                    views, labels = self._augment(views, labels, self.network.output_branches, uniform, field)
-            if self._shuffle_context:
-                views, labels = _shuffled(views, labels, self.network.output_branches)
-        size = self.network.patch_spec.output_size
-        return views, [central(one, size) for one in labels]
-
-
-def _shuffled(
-    views: Tensor, labels: Sequence[Tensor], branches: Sequence[int]
-) -> tuple[Tensor, list[Tensor]]:
-    """Give every patch the contexts, and their labels, of the next one of the batch; the target's stay."""
-    if len(views) < 2:
-        raise ValueError("contexts of a batch of one patch cannot be shuffled")
-    rolled = torch.cat([views[:, :1], views[:, 1:].roll(-1, dims=0)], dim=1)
-    return rolled, [
-        one.roll(-1, dims=0) if branch else one for branch, one in zip(branches, labels, strict=True)
-    ]
+        return prepare(
+            batch,
+            self._augment if augment else None,
+            self.network.output_branches,
+            self.network.patch_spec.output_size,
+            self._shuffle_context,
+        )

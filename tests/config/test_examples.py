@@ -116,7 +116,8 @@ def divided(name, seed):
     check_classes(project, name, assigned, areas)
     runs = [run for run in project.runs.values() if run.experiment == "unet_0.5"]
     return [
-        tuple(len(run.slides(split, assigned)) for split in ("training", "validation", "test")) for run in runs
+        tuple(len(run.slides(split, assigned)) for split in ("training", "validation", "test"))
+        for run in runs
     ]
 
 

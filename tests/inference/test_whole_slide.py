@@ -11,9 +11,13 @@ import rasterio
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError, SlideError
+from hooknet.inference.canvas import Canvas
+from hooknet.inference.dense import Canvases, Tiling, segment
+from hooknet.inference.regions import Wanted
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
 from hooknet.io.masks import Mask
 from hooknet.io.rasters import quiet
+from hooknet.io.slides import Slide
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.loop import checkpoint_spec, new_network
 
@@ -59,6 +63,27 @@ def test_over_everything_the_written_map_is_the_slide(tmp_path, slide, noise_sli
     run = run_over("everything")
     infer(run, slide, trained(tmp_path, run), files(tmp_path))
     np.testing.assert_array_equal(read(tmp_path / "map.tif"), noise_slide[1] + 1)
+
+
+def test_a_run_of_shuffled_contexts_is_mapped_with_contexts_of_the_other_side(tmp_path, slide):
+    two = {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38}
+    maps = {}
+    for shuffled in (False, True):
+        run = run_over("everything", **two, shuffle_context=shuffled)
+        checkpoint = trained(tmp_path, run, made_networks.looking_at(1, (0.5, 2.0), 2, 38))
+        infer(run, slide, checkpoint, files(tmp_path))
+        maps[shuffled] = read(tmp_path / "map.tif")
+    network = load_network(run, checkpoint, "noise")
+    with Slide(slide.slide, slide.spacing_override) as opened:
+        wanted = np.zeros((1, *SHAPE), np.uint8)
+        canvas = Canvas(SHAPE[1], SHAPE[0], 1, lambda x, y, b: paste(wanted, x, y, b))
+        segment(network, opened, Wanted(None), Tiling.of(network, 90, None, True), Canvases(canvas))
+    np.testing.assert_array_equal(maps[True], wanted[0])
+    assert 0.3 < (maps[True] == maps[False]).mean() < 0.7
+
+
+def paste(onto, column, row, block):
+    onto[:, row : row + block.shape[1], column : column + block.shape[2]] = block
 
 
 def test_over_tissue_only_tissue_and_annotated_pixels_are_mapped(tmp_path, slide, noise_slide):

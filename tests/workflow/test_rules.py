@@ -9,7 +9,7 @@ from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
 
 from hooknet.cli.main import COMMANDS
 
-FOR_PEOPLE = {"check", "describe"}
+FOR_PEOPLE = {"check", "describe", "preview_batch", "import_keras", "export_onnx"}
 
 
 @pytest.fixture

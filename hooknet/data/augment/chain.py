@@ -30,7 +30,12 @@ class Strengths:
 class Augment:
     """Views (B, branches, 3, S, S) floats 0..1 and labels per branch -> the same, changed alike.
 
-    Everything random comes in as the numbers that the loader drew for each patch.
+    Everything random comes in as the numbers that the loader drew for each patch.  Where all strengths are 0
+    everything comes back to the bit.
+
+    All views and labels show one place where they meet, but for the rim of an elastically deformed view: tissue
+    from beyond it was not read, so its edge repeats, as far in as the displacement reaches.  No label that is
+    scored lies there unless the output nearly fills the patch; then it becomes 0.
     """
 
     def __init__(self, strengths: Strengths, spec: PatchSpec, layout: numbers.AugmentNumbers) -> None:

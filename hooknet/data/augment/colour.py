@@ -11,6 +11,7 @@ from torch import Tensor
 # Optical densities of haematoxylin, eosin and DAB in red, green, blue (Ruifrok and Johnston 2001), rows normalised.
 _STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 STAINS = _STAINS / _STAINS.norm(dim=1, keepdim=True)
+# Below the smallest 8-bit value above 0, which is 3.9e-3.
 DARKEST = 1e-3
 GREY = torch.tensor([0.299, 0.587, 0.114])
 
@@ -20,27 +21,37 @@ def _each(strength: Tensor) -> Tensor:
 
 
 def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Images times (1 + brightness), stretched about mid-grey by (1 + contrast), and from grey by (1 + saturation)."""
-    images = images * (1 + _each(brightness))
-    images = (images - 0.5) * (1 + _each(contrast)) + 0.5
+    """Images times (1 + brightness), stretched about mid-grey by (1 + contrast), and from grey by (1 + saturation).
+
+    Where all three are 0 the image comes back to the bit: each only adds what it changes.
+    """
+    images = images + images * _each(brightness)
+    images = images + (images - 0.5) * _each(contrast)
     weights = GREY.to(images).view(1, 1, 3, 1, 1)
     grey = (images * weights).sum(dim=2, keepdim=True)
-    return grey + (images - grey) * (1 + _each(saturation))
+    return images + (images - grey) * _each(saturation)
 
 
 def stain(images: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
-    """Images whose stains are scaled by (1 + factors) and shifted, both (B, 3) (Tellez et al. 2018, HED).
+    """Images whose amounts of stain became amount * (1 + factor) + shift * density; both strengths are (B, 3).
 
-    Glass stays as white as it is: a shift works in proportion to the stain that is there.
+    Tellez et al. 2018: optical densities are unmixed into haematoxylin, eosin and a residual, each amount a
+    becomes alpha * a + beta, and they are mixed again; alpha is drawn evenly from [1 - s, 1 + s], beta from
+    [-s, s], once for each stain of a patch.  One thing is not theirs: their beta is one amount for all pixels,
+    so that bare glass takes on a colour; ours grows with the pixel's mean density over red, green and blue.
+    White, which is also what lies outside a slide in training and in inference, stays white, and a shift in
+    tissue of density d is theirs with beta * d, the weaker the paler the tissue.
+
+    At zero strength the image comes back to the bit, black included: what is returned is the image times the
+    change of its transmittance, never a transmittance rebuilt from stains.  Values below ``DARKEST`` count as
+    that dark (of 8-bit values, 0 alone), as black has no density; black stays black.  Results may exceed 1.
     """
     stains = STAINS.to(images)
-    density = -torch.log10(images.clamp(DARKEST, 1.0))
+    density = -torch.log10(images.clamp(min=DARKEST))
     amounts = torch.einsum("bvchw,cs->bvshw", density, torch.linalg.inv(stains))
     total = density.mean(dim=2, keepdim=True)
-    scale = (1 + factors).view(-1, 1, 3, 1, 1)
-    shift = shifts.view(-1, 1, 3, 1, 1)
-    amounts = amounts * scale + shift * total
-    return torch.pow(10.0, -torch.einsum("bvshw,sc->bvchw", amounts, stains))
+    added = amounts * factors.view(-1, 1, 3, 1, 1) + total * shifts.view(-1, 1, 3, 1, 1)
+    return images * torch.pow(10.0, -torch.einsum("bvshw,sc->bvchw", added, stains))
 
 
 def add_noise(images: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:

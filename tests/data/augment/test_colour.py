@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hooknet.data.augment import colour
 
@@ -13,15 +16,40 @@ def one(*values):
     return torch.tensor(values, dtype=torch.float32)
 
 
-def test_strength_0_changes_nothing():
-    images = pictures()
-    torch.testing.assert_close(
-        colour.adjust(images, one(0, 0), one(0, 0), one(0, 0)), images, atol=1e-6, rtol=0
+EIGHT_BIT = arrays(np.uint8, (3, 4, 5), elements=st.one_of(st.integers(0, 255), st.sampled_from([0, 1, 255])))
+
+
+def as_batch(picture):
+    """(3, height, width) uint8 -> (1, 1, 3, height, width), 0..1."""
+    return torch.from_numpy(picture).float()[None, None] / 255
+
+
+@given(EIGHT_BIT)
+def test_strength_0_gives_any_image_back_to_the_bit_black_and_white_included(picture):
+    images = as_batch(picture)
+    zeros = torch.zeros(1, 3)
+    assert torch.equal(colour.stain(images, zeros, zeros), images)
+    assert torch.equal(colour.adjust(images, one(0), one(0), one(0)), images)
+    assert torch.equal(colour.add_noise(images, one(0), torch.Generator()), images)
+
+
+FACTORS = arrays(np.float64, 3, elements=st.floats(-0.3, 0.3))
+
+
+@given(EIGHT_BIT, FACTORS)
+def test_the_inverse_factors_undo_what_factors_did_where_nothing_was_too_dark(picture, drawn):
+    images, factors = as_batch(picture).double(), torch.from_numpy(drawn)[None]
+    changed = colour.stain(images, factors, torch.zeros(1, 3))
+    back = colour.stain(changed, 1 / (1 + factors) - 1, torch.zeros(1, 3))
+    seen = (
+        ((images >= colour.DARKEST) & (changed >= colour.DARKEST)).all(dim=2, keepdim=True).expand_as(images)
     )
-    torch.testing.assert_close(
-        colour.stain(images, torch.zeros(2, 3), torch.zeros(2, 3)), images, atol=1e-5, rtol=0
-    )
-    assert torch.equal(colour.add_noise(images, one(0, 0), torch.Generator()), images)
+    torch.testing.assert_close(back[seen], images[seen], atol=1e-6, rtol=0)
+    assert torch.equal(back[images == 0], images[images == 0])  # black has no stain to change
+
+
+def test_of_8_bit_values_only_0_is_too_dark_to_have_its_density():
+    assert 0 < colour.DARKEST < 1 / 255
 
 
 def test_brightness_contrast_and_saturation_by_hand():
@@ -78,9 +106,26 @@ def test_a_shift_adds_in_proportion_to_what_is_there():
     np.testing.assert_allclose(found, 10 ** -(amounts @ colour.STAINS.numpy()), atol=1e-5)
 
 
+def test_a_pixel_by_hand():
+    # Pure haematoxylin of amount 1: the vector (0.65, 0.70, 0.29) has length 0.998298, so the densities are
+    # (0.651108, 0.701193, 0.290494), their mean 0.547599, and the colours 10 to the power of minus each.
+    image = one(0.2233, 0.1990, 0.5123).view(1, 1, 3, 1, 1)
+    # Twice as much haematoxylin: the squares.
+    found = colour.stain(image, one(1.0, 0.0, 0.0)[None], torch.zeros(1, 3)).flatten()
+    np.testing.assert_allclose(found, [0.0499, 0.0396, 0.2624], atol=2e-4)
+    # A shift of 0.5 of eosin, (0.07, 0.99, 0.11) of length 0.998549: 0.5 * 0.547599 = 0.273800 is added, of
+    # densities (0.019194, 0.271454, 0.030162): times 0.956768, 0.535237, 0.932907.
+    found = colour.stain(image, torch.zeros(1, 3), one(0.0, 0.5, 0.0)[None]).flatten()
+    np.testing.assert_allclose(found, [0.2136, 0.1065, 0.4779], atol=2e-4)
+    # In tissue of mean density 1 (each channel a tenth) the shift is that of Tellez et al., to the full.
+    tenth = torch.full((1, 1, 3, 1, 1), 0.1)
+    found = colour.stain(tenth, torch.zeros(1, 3), one(0.5, 0.0, 0.0)[None]).flatten()
+    np.testing.assert_allclose(found, [0.1 * 0.4725, 0.1 * 0.4461, 0.1 * 0.7157], atol=2e-5)
+
+
 def test_black_pixels_stay_finite():
     found = colour.stain(torch.zeros(1, 1, 3, 2, 2), torch.full((1, 3), 0.3), torch.full((1, 3), 0.3))
-    assert torch.isfinite(found).all()
+    assert torch.equal(found, torch.zeros_like(found))
 
 
 def test_noise_has_its_standard_deviation_and_no_mean():

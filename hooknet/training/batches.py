@@ -1,0 +1,89 @@
+"""What a network is given in training: patches in the order they are drawn, read, augmented and cut to the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from hooknet.config.run import Run
+from hooknet.data.augment.chain import Augment, Strengths
+from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
+from hooknet.data.index import CentreIndex
+from hooknet.data.patches import LabelSpec, PatchDataset
+from hooknet.data.samplers import SAMPLERS, Draws, EpochSampler, PixelBalanced
+from hooknet.training.losses import central
+
+Batch = Sequence[Any]
+
+
+def balanced_draws(run: Run, index: CentreIndex) -> PixelBalanced:
+    """The run's sampler at its start."""
+    options = run.settings.train
+    return SAMPLERS[options.sampler](index.labels, index.pixels, options.batch, run.seed)
+
+
+def augmentation(run: Run) -> Augment:
+    """The run's augmentation."""
+    settings = run.settings.augment
+    return Augment(Strengths(**settings.model_dump()), run.network.shape.patch_spec, _field_layout(run))
+
+
+def training_loader(
+    run: Run, index: CentreIndex, batches: EpochSampler | Sequence[Draws], workers: int
+) -> DataLoader[Any]:
+    """The mini-batches of ``batches``, as they are on the slides: labels are larger than the output, to be warped.
+
+    ``batches`` say draw numbers and rows of the index.
+    """
+    shape = run.network.shape
+    spec, branches = shape.patch_spec, shape.output_branches
+    margins = [label_margin(run.settings.augment.elastic_um, spec.spacings[one]) for one in branches]
+    sizes = tuple(min(spec.size, spec.output_size + 2 * margin) for margin in margins)
+    return DataLoader(
+        PatchDataset(index, spec, LabelSpec(branches, sizes), _field_layout(run), run.seed),
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def prepare(
+    batch: Batch, augment: Augment | None, branches: Sequence[int], output_size: int, shuffle_context: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """What the network gets of a batch as it is loaded: views (B, branches, 3, S, S) 0..1, labels cut to the output.
+
+    ``augment`` None leaves the patches as they are; ``branches`` are those that have labels.
+    """
+    raw, labels, uniform, field = batch
+    with torch.no_grad():
+        views = raw.permute(0, 1, 4, 2, 3).float() / 255
+        labels = list(labels)
+        if augment is not None:
+            # Colours and positions need full precision also where the network runs in bf16.
+            with torch.autocast(views.device.type, enabled=False):
+                views, labels = augment(views, labels, branches, uniform, field)
+        if shuffle_context:
+            views, labels = _shuffled(views, labels, branches)
+    return views, [central(one, output_size) for one in labels]
+
+
+def _shuffled(
+    views: Tensor, labels: Sequence[Tensor], branches: Sequence[int]
+) -> tuple[Tensor, list[Tensor]]:
+    """Give every patch the contexts, and their labels, of the next one of the batch; the target's stay."""
+    if len(views) < 2:
+        raise ValueError("contexts of a batch of one patch cannot be shuffled")
+    rolled = torch.cat([views[:, :1], views[:, 1:].roll(-1, dims=0)], dim=1)
+    return rolled, [
+        one.roll(-1, dims=0) if branch else one for branch, one in zip(branches, labels, strict=True)
+    ]
+
+
+def _field_layout(run: Run) -> AugmentNumbers:
+    spec = run.network.shape.patch_spec
+    return field_layout(max(spec.spacings) * spec.size, run.settings.augment.elastic_scale_um)
