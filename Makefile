@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo demo-seeds test nightly check bench fidelity clean
+.PHONY: help setup demo demo study test nightly check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -20,8 +20,8 @@ demo: setup                ## Generated slides -> HookNet and two U-Nets -> resu
 	snakemake --cores $(CORES) --resources gpu=1
 	@echo "Open results/report/demo/report.html"
 
-demo-seeds: setup          ## The demo's systems with three seeds each
-	snakemake --cores $(CORES) --resources gpu=1 --config experiments=config/examples/demo_seeds/experiments.yaml
+study: setup               ## Which class needs which view: ten systems, three seeds, on the demo's slides
+	snakemake --cores $(CORES) --resources gpu=1 --config experiments=config/examples/phantom_study/experiments.yaml
 	@echo "Open results/report/demo/report.html"
 
 test: setup                ## Tests, the end-to-end run of a tiny configuration among them

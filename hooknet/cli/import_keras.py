@@ -20,8 +20,8 @@ def run(
         Literal["255", "1"],
         typer.Option(
             help="Largest pixel value that the Keras model was given. 255: raw pixels; where the file has no "
-            "rescaling layer, which divides them, the first kernels are multiplied by 255. 1: pixels divided by "
-            "255 before; kernels are taken as they are.",
+            "rescaling layer, which divides them, the first kernels are multiplied by 255. 1: pixels of 0..1; "
+            "kernels are taken as they are, whatever layers the file has.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")],

@@ -148,11 +148,11 @@ class ExperimentSettings(Settings):
     @model_validator(mode="after")
     def _only_its_own(self) -> ExperimentSettings:
         """Settings that a model does not have would be ignored in silence."""
-        if self.model == "mrn":
+        if self.model != "hooknet":
             for key, default in (("merge", "concat"), ("hooks", None)):
                 if getattr(self.network, key) != default:
                     raise ValueError(
-                        f"network.{key} is for hooknet; an mrn joins its contexts at every depth"
+                        f"network.{key} is for hooknet, a {self.model} has no hooks; leave the key out"
                     )
         return self
 

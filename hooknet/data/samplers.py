@@ -72,7 +72,7 @@ class PixelBalanced:
 
     def chances(self) -> NDArray[np.float64]:
         """Chance of each class to be drawn next, 0 for one without centres."""
-        lack = np.where(self._present, self.shown[self._present].max() - self.shown, 0)
+        lack = np.where(self._present, self.shown[self._present].max(initial=0) - self.shown, 0)
         # The 1 gives equal chances where nothing lacks; a float, as squares of many pixels overflow.
         squares = np.where(self._present, lack + 1.0, 0.0) ** 2
         chances: NDArray[np.float64] = (1 - STANDING) * squares / squares.sum() + STANDING * self._standing

@@ -9,14 +9,24 @@ from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.sides import Side
 from hooknet.errors import MaskError
-from hooknet.evaluation.compare import Comparison, System, compare, pool_folds
+from hooknet.evaluation.compare import Comparison, compare, pool_folds
 from hooknet.evaluation.slides import read_counts
+from hooknet.evaluation.system import System
 from hooknet.io.atomic import atomic
 from hooknet.metrics.confusion import Counts
 
 # What a comparison is called, the one to look at first first.
 TITLES = {"truth": "dense truth", "labels": "annotated pixels"}
-TABLES = ("scores", "slide_scores", "comparisons", "experiment_comparisons", "confusion", "summary")
+TABLES = (
+    "scores",
+    "slide_scores",
+    "comparisons",
+    "experiment_comparisons",
+    "confusion",
+    "summary",
+    "intervals",
+    "differences",
+)
 
 
 def compare_systems(

@@ -13,22 +13,12 @@ import numpy as np
 import pandas as pd
 
 from hooknet.errors import MaskError
+from hooknet.evaluation.intervals import intervals
 from hooknet.evaluation.slides import NO_PREDICTION
+from hooknet.evaluation.system import MACRO, MICRO, System
 from hooknet.metrics.confusion import Counts, merge
 from hooknet.metrics.scores import row_normalised, scores
 from hooknet.metrics.statistics import holm, wilcoxon
-
-MACRO, MICRO = "macro", "micro"
-
-
-@dataclass(frozen=True)
-class System:
-    """The counts (K, K + 1) of every slide a system was tested on; ``name`` is unique, also among seeds."""
-
-    name: str
-    experiment: str
-    seed: int | None
-    slides: Mapping[str, Counts]
 
 
 @dataclass(frozen=True)
@@ -44,6 +34,7 @@ class Comparison:
     (slides in common), patients, n_nonzero, median_difference (first - second), statistic, p, p_holm, method.
     confusion: system, truth, predicted, pixels, share (of the truth's row).
     summary: experiment, class, seeds, f1_mean, f1_sd (sample SD, nan for one seed), empty as above.
+    intervals, differences: see :func:`hooknet.evaluation.intervals.intervals`.
     warnings: what a reader has to know before comparing rows.
     """
 
@@ -54,6 +45,8 @@ class Comparison:
     experiment_comparisons: pd.DataFrame
     confusion: pd.DataFrame
     summary: pd.DataFrame
+    intervals: pd.DataFrame
+    differences: pd.DataFrame
     warnings: tuple[str, ...] = ()
 
 
@@ -83,6 +76,7 @@ def compare(
     whose = patients or {}
     slide_scores = _slide_scores(systems, names, whose)
     overall = pd.concat([_pooled_scores(one, names) for one in systems], ignore_index=True)
+    with_interval, differences = intervals(systems, names, whose)
     repeated = len({one.experiment for one in systems}) < len(systems)
     return Comparison(
         names=tuple(names),
@@ -92,6 +86,8 @@ def compare(
         experiment_comparisons=_comparisons(slide_scores if repeated else slide_scores[:0], "experiment"),
         confusion=pd.concat([_confusion(one, names) for one in systems], ignore_index=True),
         summary=_summary(overall if repeated else overall[:0]),
+        intervals=with_interval,
+        differences=differences,
         warnings=tuple(_warnings(systems, names)),
     )
 

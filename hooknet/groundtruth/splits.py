@@ -216,4 +216,4 @@ def _tell(sides: Sequence[object], wanted: NDArray[np.int_], placed: list[int]) 
         if placed.count(number) != wanted[number]
     ]
     if off:
-        log.warning("patients stay whole, so not all numbers of slides are met: %s", ", ".join(off))
+        log.warning("with whole patients not all numbers of slides were met: %s", ", ".join(off))

@@ -39,7 +39,7 @@ class Tiling:
 
     Multiples of 2^D r_max / r_T: every branch pools on the same grid in every tile, so that no tile size and
     no neighbour shows in the map.  ``shuffle_context`` shows each tile contexts from elsewhere (see
-    :func:`mirrored_views`).
+    :func:`elsewhere`).
     """
 
     size: int
@@ -117,16 +117,25 @@ def segment(
     return pixels
 
 
-def mirrored_views(slide: Slide, x: float, y: float, spec: PatchSpec) -> NDArray[np.uint8]:
-    """The target's view around level-0 (x, y), contexts around the point mirrored through the slide's centre.
+def elsewhere(place: float, length: float, kept: float) -> float:
+    """The centre half a slide away along one axis, moved inwards where what is kept of a tile would leave the slide.
 
-    For the control of a study: what contexts show has nothing to do with the target, except at the centre
-    itself.  They keep their orientation, so the map of a slide depends on the tile size.
+    For the control of a study: contexts of such a place have nothing to do with the target, and yet show
+    tissue rather than what lies beside the slide.  All in level-0 px; ``kept`` is the side of what is kept.
     """
-    width, height = slide.size
+    if length <= kept:
+        return length / 2
+    return min(max((place + length / 2) % length, kept / 2), length - kept / 2)
+
+
+def _shuffled_views(
+    slide: Slide, x: float, y: float, kept: tuple[float, float], spec: PatchSpec
+) -> NDArray[np.uint8]:
+    """The target's view around level-0 (x, y), the contexts' around another place of the slide."""
     target, *contexts = spec.spacings
     here = read_views(slide, x, y, replace(spec, spacings=(target,)))
-    there = read_views(slide, width - x, height - y, replace(spec, spacings=tuple(contexts)))
+    (x, y) = (elsewhere(*one) for one in zip((x, y), slide.size, kept, strict=True))
+    there = read_views(slide, x, y, replace(spec, spacings=tuple(contexts)))
     return np.concatenate([here, there])
 
 
@@ -152,12 +161,16 @@ def _read_ahead(
     """Tiles with their pixels, read in the background while the ones before are predicted."""
     spec = replace(network.patch_spec, size=tiling.size)
     grid = slide.grid(spec.target_spacing)
-    read = mirrored_views if tiling.shuffle_context else read_views
+    kept = (tiling.stride * grid.step_x, tiling.stride * grid.step_y)
     waiting: list[tuple[Tile, Future[NDArray[np.uint8]]]] = []
     for tile in tiles:
         x = (tile.column + tiling.stride / 2) * grid.step_x
         y = (tile.row + tiling.stride / 2) * grid.step_y
-        waiting.append((tile, reader.submit(read, slide, x, y, spec)))
+        if tiling.shuffle_context:
+            views = reader.submit(_shuffled_views, slide, x, y, kept, spec)
+        else:
+            views = reader.submit(read_views, slide, x, y, spec)
+        waiting.append((tile, views))
         if len(waiting) > PREFETCH:
             first, pixels = waiting.pop(0)
             yield first, pixels.result()

@@ -66,10 +66,21 @@ def export_onnx(path: Path, output: Path, size: int | None = None) -> float:
     network.shape.output_size(size)  # raises for a size that a pooling or a crop would misalign
     model = TargetProbabilities(network).eval()
     with atomic(output) as partial:
-        program = _export(model, _patches(network, size, 2))
-        program.model.metadata_props.update(_metadata(checkpoint, network, size))
-        program.save(partial, external_data=False)
-        difference = max(_difference(partial, model, _patches(network, size, batch)) for batch in (1, 2))
+        try:
+            program = _export(model, _patches(network, size, 2))
+            program.model.metadata_props.update(_metadata(checkpoint, network, size))
+            program.save(partial, external_data=False)
+            difference = max(_difference(partial, model, _patches(network, size, batch)) for batch in (1, 2))
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # what exporter and runtime raise
+            reason = " ".join(str(error).split())[:150]
+            raise CheckpointError(
+                f"{path}: could not be exported ({reason}); install the versions of constraints.txt"
+            ) from error
         if not difference <= TOLERANCE:
             raise CheckpointError(
                 f"{path}: its ONNX differs from torch by {difference:.1g} in a probability, wanted {TOLERANCE:g} at "
@@ -125,8 +136,6 @@ def _export(model: TargetProbabilities, patches: tuple[Tensor, ...]) -> Any:
             output_names=[OUTPUT],
             dynamic_shapes=(tuple(batch for _ in patches),),
         )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
     return program
 
 

@@ -119,7 +119,10 @@ def _check_fits(run: Run, checkpoint: Checkpoint, path: Path) -> None:
     trained = checkpoint.spec.get("settings", {})
     classes = [one["name"] for one in checkpoint.spec.get("classes", [])]
     pairs = [("classes", classes, list(run.dataset.label_map.names))]
-    pairs += [(key, trained.get(key), settings[key]) for key in ("model", "spacings", "network")]
+    pairs += [
+        (key, trained.get(key), settings[key]) for key in ("model", "spacings", "patch_size", "network")
+    ]
+    pairs.append(("shuffle_context", trained.get("shuffle_context", False), settings["shuffle_context"]))
     for key, found, wanted in pairs:
         if found != wanted:
             raise CheckpointError(

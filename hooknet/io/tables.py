@@ -99,6 +99,8 @@ def read_splits(path: str | Path) -> dict[str, Side]:
         if columns not in (SPLIT_COLUMNS, OLD_SPLIT_COLUMNS):
             raise ValueError(f"its columns are {', '.join(columns)}, wanted {', '.join(SPLIT_COLUMNS)}")
         rows = [_split_row(line.split("\t"), columns) for line in lines]
+        if len(dict(rows)) < len(rows):
+            raise ValueError("it names a slide twice")
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path}: not a sheet of splits ({error}); make it again with make-splits"

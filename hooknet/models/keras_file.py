@@ -111,7 +111,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _weights_group(path: Path, file: Any) -> Any:
     if "model_weights" in file:
-        return _member(path, file, "model_weights")
+        group = _member(path, file, "model_weights")
+        if not isinstance(group, type(file["/"])):
+            raise CheckpointError(
+                f"{path}: /model_weights is no group, wanted one with the layers; get another copy"
+            )
+        return group
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
         raise CheckpointError(
             f"{path}: the layout of Keras 3 (.weights.h5), wanted the older one with a group for each layer; "
@@ -147,7 +152,7 @@ def _content(path: Path, group: Any) -> _Content:
                 f"{path}: tensor {place} is of no layer of these networks; wanted conv2d and batch_normalization "
                 "with the names that Keras gives"
             )
-        if member.dtype.kind != "f":
+        if member.shape is None or member.dtype.kind != "f":
             raise CheckpointError(f"{path}: tensor {place} is of type {member.dtype}, wanted floats")
         parts = content.layers.setdefault((layer[1], int(layer[2] or 0)), {})
         part = part.removesuffix(":0")

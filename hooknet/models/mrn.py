@@ -52,11 +52,15 @@ class Target(Encoder):
             self[f"dec{depth}"] = UpBlock(below, width, style, len(of.spacings) * width)
         self["out"] = glorot_uniform(nn.Conv2d(of.block_width(0), of.classes, 1))
 
-    def decode(self, joined: Sequence[Tensor]) -> Tensor:
-        """Joined maps, one a depth, -> logits (B, K, M, M)."""
-        x = joined[-1]
-        for depth in reversed(range(self.depth)):
-            x = self[f"dec{depth}"](x, joined[depth])
+    def decode(self, maps: list[list[Tensor]]) -> Tensor:
+        """Per depth the target's map and those of the contexts, all of one field of view -> logits (B, K, M, M).
+
+        They are joined where they are needed and let go: at large tiles they weigh more than the network.
+        """
+        x = torch.cat(maps.pop(), dim=1)
+        while maps:
+            depth = len(maps) - 1
+            x = self[f"dec{depth}"](x, torch.cat(maps.pop(), dim=1))
         logits: Tensor = self["out"](x)
         return logits
 
@@ -76,21 +80,19 @@ class MRN(Network):
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
         """Concentric patches (B, 3, M, M) of 0..1, target first -> [logits (B, K, M, M)]."""
         self._check(patches)
-        maps = [self._encoder(branch).encode(patch) for branch, patch in enumerate(patches)]
-        return [cast(Target, self._encoder(0)).decode(self.join(maps))]
+        contexts = [self._aligned(branch, patches[branch]) for branch in range(1, len(patches))]
+        target = cast(Target, self._encoder(0))
+        maps = [list(one) for one in zip(target.encode(patches[0]), *contexts, strict=True)]
+        del contexts  # decode lets go what it has joined
+        return [target.decode(maps)]
+
+    def _aligned(self, branch: int, patch: Tensor) -> list[Tensor]:
+        """The maps of a context's encoder, one a depth, of the target's field of view."""
+        share = self.settings.spacings[0] / self.settings.spacings[branch]
+        return [align(one, share) for one in self._encoder(branch).encode(patch)]
 
     def _encoder(self, branch: int) -> Encoder:
         return cast(Encoder, self[branch_name(branch)])
-
-    def join(self, maps: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """Per depth, the target's map and after it those of the contexts, all of the target's field of view."""
-        spacings = self.settings.spacings
-        return [
-            torch.cat(
-                [own, *(align(one, spacings[0] / r) for one, r in zip(others, spacings[1:], strict=True))], 1
-            )
-            for own, *others in zip(*maps, strict=True)
-        ]
 
 
 def align(context: Tensor, share: float) -> Tensor:
@@ -99,8 +101,11 @@ def align(context: Tensor, share: float) -> Tensor:
     Exact also where the share is no whole number of feature pixels, which a crop would have to round: a
     context of 16 times the spacing has one pixel of 16 at depth 4, about a corner.
     """
-    theta = torch.tensor([[share, 0.0, 0.0], [0.0, share, 0.0]], dtype=context.dtype, device=context.device)
-    grid = functional.affine_grid(
-        theta.expand(context.shape[0], -1, -1), list(context.shape), align_corners=False
-    )
-    return functional.grid_sample(context, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # Mixed precision must not touch the grid: in bf16 its places are px off at the rim of a large tile.
+    whole = context if context.dtype == torch.float64 else context.float()
+    size = context.shape[-1]
+    axis = (2 * torch.arange(size, dtype=whole.dtype, device=whole.device) + 1 - size) * (share / size)
+    rows, columns = torch.meshgrid(axis, axis, indexing="ij")
+    grid = torch.stack([columns, rows], dim=-1).expand(context.shape[0], -1, -1, -1)
+    found = functional.grid_sample(whole, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return found.to(context.dtype)

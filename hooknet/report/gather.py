@@ -107,7 +107,7 @@ def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
         table = pd.read_csv(folder / run.name / "metrics.csv").rename(columns={"train_loss": "loss"})
         curves.append(table if run.fold is None else table.assign(fold=run.fold))
     options = first.settings
-    lam = options.loss_weights[0] if options.loss_weights is not None and len(options.spacings) > 1 else None
+    lam = first.network.all_loss_weights[0] if options.model == "hooknet" else None
     told = _flat(options.model_dump(mode="json", exclude={"dataset", "seeds", "folds"})) | {
         "seed": str(first.seed)
     }

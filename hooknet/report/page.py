@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from hooknet.evaluation.compare import MACRO, Comparison
+from hooknet.evaluation.cohort import TABLES
+from hooknet.evaluation.compare import Comparison
+from hooknet.evaluation.system import MACRO
 from hooknet.io.atomic import atomic, write_text
 from hooknet.report import figures, overlays, tables
 from hooknet.report.data import ReportData, ReportOverlay, ReportSystem
@@ -67,6 +69,8 @@ class Measured:
     lead: str
     scores: tables.Table
     seeds: tables.Table | None
+    intervals: tables.Table | None
+    differences: tables.Table | None
     details: tuple[tables.Table, ...]
     confusions: tuple[Picture, ...]
     strips: Picture
@@ -116,7 +120,7 @@ def _template() -> Template:
 
 
 def _measured(data: ReportData, name: str, comparison: Comparison, folder: Path, prefix: str) -> Measured:
-    for what in ("scores", "slide_scores", "comparisons", "experiment_comparisons", "confusion", "summary"):
+    for what in TABLES:
         frame = getattr(comparison, what)
         if not frame.empty:
             _csv(frame, folder, prefix + what)
@@ -131,6 +135,8 @@ def _measured(data: ReportData, name: str, comparison: Comparison, folder: Path,
         lead=lead(comparison),
         scores=tables.score_table(data.systems, comparison),
         seeds=None if comparison.summary.empty else tables.summary_table(comparison),
+        intervals=None if comparison.intervals.empty else tables.interval_table(comparison),
+        differences=None if comparison.differences.empty else tables.difference_table(comparison),
         details=tuple(tables.detail_table(comparison, one) for one in systems),
         confusions=tuple(
             _confusion(comparison, one, folder, f"{prefix}confusion_{number:02d}_{_slug(one)}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 import pandas as pd
 
-from hooknet.evaluation.compare import MACRO, MICRO, Comparison
+from hooknet.evaluation.compare import Comparison
+from hooknet.evaluation.system import MACRO, MICRO
 from hooknet.report.data import ReportSystem
 
 NOTHING = "–"
@@ -160,6 +162,44 @@ def summary_table(comparison: Comparison) -> Table:
         rows.append(tuple(cells))
     heads = ("Experiment", "Seeds", *comparison.names, "macro F1")
     return Table(heads, tuple(rows), "F1, mean ± sample standard deviation over seeds.")
+
+
+def interval_table(comparison: Comparison) -> Table:
+    """F1 of every class and macro F1 with its interval over patients, a row per experiment."""
+    table = comparison.intervals.set_index(["experiment", "class"])
+    rows = []
+    for experiment in dict.fromkeys(comparison.intervals["experiment"]):
+        found = [table.loc[(experiment, name)] for name in (*comparison.names, MACRO)]
+        cells = [Cell(_with_interval(float(one["f1"]), one), number=True) for one in found]
+        rows.append((Cell(experiment), *cells))
+    patients = int(comparison.intervals["patients"].iloc[0])
+    caption = f"F1 with the 95 % interval over {patients} patients (bootstrap; seeds averaged)."
+    return Table(("Experiment", *comparison.names, "macro F1"), tuple(rows), caption)
+
+
+def difference_table(comparison: Comparison) -> Table:
+    """Differences of pooled macro F1 with their intervals over patients, a row per pair of experiments."""
+    rows = tuple(
+        (
+            Cell(one["first"]),
+            Cell(one["second"]),
+            Cell(_with_interval(float(one["difference"]), one, signed=True), number=True),
+        )
+        for _, one in comparison.differences.iterrows()
+    )
+    caption = (
+        "Difference of pooled macro F1 with its 95 % interval over patients (bootstrap; seeds averaged)."
+    )
+    return Table(("First", "Second", "Difference"), rows, caption)
+
+
+def _with_interval(value: float, row: Any, signed: bool = False) -> str:
+    """``0.912 [0.880, 0.934]``."""
+    if isnan(value):
+        return NOTHING
+    form = "+.3f" if signed else ".3f"
+    low, high = (format(float(row[one]), form) for one in ("low", "high"))
+    return f"{value:{form}} [{low}, {high}]"
 
 
 def frame_table(frame: pd.DataFrame, caption: str = "") -> Table:

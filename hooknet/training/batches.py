@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 from hooknet.config.run import Run
 from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
-from hooknet.data.index import CentreIndex
+from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import SAMPLERS, Draws, EpochSampler, PixelBalanced
+from hooknet.errors import ConfigError
 from hooknet.training.losses import central
 
 Batch = Sequence[Any]
@@ -24,6 +25,19 @@ def balanced_draws(run: Run, index: CentreIndex) -> PixelBalanced:
     """The run's sampler at its start."""
     options = run.settings.train
     return SAMPLERS[options.sampler](index.labels, index.pixels, options.batch, run.seed)
+
+
+def complete_index(run: Run, split: str, slides: Sequence[SlideFiles]) -> CentreIndex:
+    """The index of a split; ConfigError when it lacks a class."""
+    names = run.dataset.label_map.names
+    index = load_index(slides, names, run.network.shape.patch_spec)
+    missing = index.missing_classes()
+    if missing:
+        raise ConfigError(
+            f"run {run.name}: the {len(slides)} {split} slides have no annotated pixel of {', '.join(missing)}; "
+            "wanted every class of the dataset: move a slide that has it, or annotate more"
+        )
+    return index
 
 
 def augmentation(run: Run) -> Augment:

@@ -12,7 +12,7 @@ from hooknet.models.checkpoint import restore, save_checkpoint
 from hooknet.models.keras_file import read_keras
 from hooknet.models.table import build_model
 from hooknet.shapes.hooknet import HookNetSettings
-from hooknet.training.loop import checkpoint_spec
+from hooknet.training.weights import checkpoint_spec
 
 logger = logging.getLogger(__name__)
 

@@ -25,17 +25,16 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import centres_name
 from hooknet.config.project import digest
 from hooknet.config.run import Run
-from hooknet.data.index import CentreIndex, SlideFiles, load_index
+from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
-from hooknet.errors import ConfigError, HookNetError
+from hooknet.errors import HookNetError
 from hooknet.io.atomic import atomic, write_text
-from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.network import Network
-from hooknet.models.table import build_model
-from hooknet.training.batches import augmentation, balanced_draws, training_loader
+from hooknet.training.batches import augmentation, balanced_draws, complete_index, training_loader
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.module import Segmentation
+from hooknet.training.weights import checkpoint_spec, new_network
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +65,10 @@ def train(
     torch.set_num_threads(settings.train.threads)  # sums of floats depend on it, so it is a setting
     network = new_network(run)
     names = run.dataset.label_map.names
-    train_index = _complete_index(run, "training", training, names, network)
-    check_index = _complete_index(run, "validation", validation, names, network)
+    train_index = complete_index(run, "training", training)
+    check_index = complete_index(run, "validation", validation)
 
-    identity = _identity(run, (*training, *validation))
+    identity = _identity(run, training, validation)
     state = _open_state(files.state, identity)
     module = Segmentation(network, augmentation(run), settings, names)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -118,48 +117,6 @@ def _as_one_line(error: HookNetError) -> HookNetError:
     """The error itself; torch wraps that of a worker process in the worker's traceback, which ends with it."""
     last = str(error).rstrip().splitlines()[-1]
     return type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "))
-
-
-def new_network(run: Run) -> Network:
-    """The run's network with weights from its seed, or from ``init_from``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        network = build_model(run.settings.model, run.network)
-    start = run.settings.train.init_from
-    if start is not None:
-        restore(network, load_checkpoint(start).state_dict, start)
-        logger.info("weights start from %s", start)
-    return network
-
-
-def checkpoint_spec(run: Run, slides: Sequence[SlideFiles]) -> dict[str, Any]:
-    """What is stored with the weights: everything needed to use them, and where they come from."""
-    classes = [{"name": one.name, "colour": one.colour} for one in run.dataset.label_map.classes]
-    return {
-        "run": run.name,
-        "experiment": run.experiment,
-        "dataset": run.dataset_name,
-        "seed": run.seed,
-        "fold": run.fold,
-        "classes": classes,
-        "slides": [one.id for one in slides],  # trained or chosen on: no score on them is honest
-        "settings": run.settings.model_dump(mode="json"),
-        "version": hooknet.__version__,
-    }
-
-
-def _complete_index(
-    run: Run, split: str, slides: Sequence[SlideFiles], names: tuple[str, ...], network: Network
-) -> CentreIndex:
-    """The index of a split; ConfigError when it lacks a class."""
-    index = load_index(slides, names, network.patch_spec)
-    missing = index.missing_classes()
-    if missing:
-        raise ConfigError(
-            f"run {run.name}: the {len(slides)} {split} slides have no annotated pixel of {', '.join(missing)}; "
-            "wanted every class of the dataset: move a slide that has it, or annotate more"
-        )
-    return index
 
 
 def _loaders(
@@ -215,15 +172,17 @@ def _trainer(run: Run, folder: Path, keeper: Keeper) -> lightning.Trainer:
     )
 
 
-def _identity(run: Run, slides: Sequence[SlideFiles]) -> str:
-    """A fingerprint of settings and data: an interrupted training goes on only where both are the same."""
-    seen = []
-    for one in slides:
-        stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
-        seen.append([one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()])
+def _identity(run: Run, *splits: Sequence[SlideFiles]) -> str:
+    """A fingerprint of settings and data, split by split: a training goes on only where all are the same."""
+    seen = [[_seen(one) for one in slides] for slides in splits]
     start = run.settings.train.init_from
     started = None if start is None else hashlib.sha256(Path(start).read_bytes()).hexdigest()
     return digest(run.training_settings(), seen, started, hooknet.__version__)
+
+
+def _seen(one: SlideFiles) -> list[Any]:
+    stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
+    return [one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()]
 
 
 def _open_state(folder: Path, identity: str) -> Path | None:

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from hooknet.config.run import Run
 from hooknet.coordinates import PatchSpec
-from hooknet.data.index import CentreIndex, SlideFiles, load_index
-from hooknet.errors import ConfigError
-from hooknet.training.batches import augmentation, balanced_draws, prepare, training_loader
+from hooknet.data.index import CentreIndex, SlideFiles
+from hooknet.training.batches import augmentation, balanced_draws, complete_index, prepare, training_loader
 
 Rgb = NDArray[np.uint8]
 
@@ -53,15 +52,10 @@ def preview(run: Run, training: Sequence[SlideFiles], patches: int) -> Preview:
     """The first ``patches`` that training this run from its start gives its network, number for number.
 
     They come from the run's own sampler, loader and augmentation, in whole mini-batches.  ConfigError where
-    there is nothing to draw.
+    a class is missing, as in training.
     """
     shape = run.network.shape
-    index = load_index(training, run.dataset.label_map.names, shape.patch_spec)
-    if not len(index.table):
-        raise ConfigError(
-            f"run {run.name}: found no annotated pixel on its {len(training)} training slides, wanted some to draw "
-            "patches from; annotate them, or correct the splits"
-        )
+    index = complete_index(run, "training", training)
     draws = balanced_draws(run, index)
     batches = [draws.next_batch() for _ in range(ceil(patches / run.settings.train.batch))]
     augment = augmentation(run)

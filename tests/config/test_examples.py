@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hooknet.config.document import read_document
 from hooknet.config.project import load_project, missing_files
 from hooknet.groundtruth.cohort import assign, check_classes
 
@@ -49,7 +48,6 @@ def test_every_example_is_looked_at():
         "breast",
         "lung",
         "glas",
-        "demo_seeds",
         "phantom_study",
     }
 
@@ -187,13 +185,6 @@ def test_glas_names_files_that_are_there_and_all_of_them():
     assert missing_files(project) == []
     named = {Path(one.slide).name for one in project.datasets["glas"].slides}
     assert named == {path.name for path in (GLAS / "slides").glob("*.tif")}
-
-
-def test_seeds_of_the_demo_differ_from_the_demo_in_their_seeds_only():
-    demo = read_document(ROOT / "config" / "experiments.yaml")
-    seeds = read_document(EXAMPLES / "demo_seeds" / "experiments.yaml")
-    assert seeds["defaults"].pop("seeds") == [1, 2, 3]
-    assert seeds == demo
 
 
 def test_demo_is_the_shipped_default_and_needs_no_files():

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from hooknet.errors import MaskError
-from hooknet.evaluation.compare import System, compare, pool_folds
+from hooknet.evaluation.compare import compare, pool_folds
+from hooknet.evaluation.system import System
 
 NAMES = ("stroma", "gland")
 

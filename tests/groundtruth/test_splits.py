@@ -207,9 +207,9 @@ def test_numbers_that_patients_do_not_allow_are_told(caplog):
     with caplog.at_level(logging.WARNING):
         make_splits(patients, areas, {"a": 0.5, "b": 0.5}, 0)
     assert [one.message for one in caplog.records] == [
-        "patients stay whole, so not all numbers of slides are met: a: 2 instead of 3, b: 4 instead of 3"
+        "with whole patients not all numbers of slides were met: a: 2 instead of 3, b: 4 instead of 3"
     ] or [one.message for one in caplog.records] == [
-        "patients stay whole, so not all numbers of slides are met: a: 4 instead of 3, b: 2 instead of 3"
+        "with whole patients not all numbers of slides were met: a: 4 instead of 3, b: 2 instead of 3"
     ]
     caplog.clear()
     make_splits(patients, areas, {"a": 1, "b": 2}, 0)

@@ -8,7 +8,7 @@ import torch
 
 from hooknet.coordinates import RasterGrid
 from hooknet.inference.canvas import Canvas
-from hooknet.inference.dense import Canvases, Tiling, predict, segment
+from hooknet.inference.dense import Canvases, Tiling, elsewhere, predict, segment
 from hooknet.inference.regions import Wanted
 from hooknet.io.masks import Mask
 from hooknet.io.patches import read_views
@@ -82,9 +82,18 @@ def test_an_mrn_map_of_the_context_view_has_its_borders_where_the_slide_has(tmp_
     np.testing.assert_array_equal(found[inner], image[inner] + 1)
 
 
+@pytest.mark.parametrize(
+    ("place", "length", "kept", "wanted"),
+    [(0, 2048, 576, 1024), (576, 2048, 576, 1600), (1152, 2048, 576, 288), (2304, 2048, 576, 1280),
+     (1000, 2048, 576, 1760), (100, 300, 400, 150)],
+)  # fmt: skip
+def test_elsewhere_is_half_a_slide_away_and_on_the_slide(place, length, kept, wanted):
+    assert elsewhere(place, length, kept) == wanted
+
+
 @pytest.mark.parametrize(("depth", "patch"), [(1, 14), (2, 38)])
-def test_a_shuffled_context_is_that_around_the_mirrored_centre_of_the_tile(tmp_path, depth, patch):
-    # Squares as large as a context px: also around a mirrored centre, which is a multiple of it.
+def test_a_shuffled_context_is_that_of_a_tile_elsewhere(tmp_path, depth, patch):
+    # Squares as large as a context px, and half a slide is a multiple of it.
     ratio = 2**depth
     bits = made_slides.random_bits(40, 56, seed=7)
     coarse = np.kron(bits, np.ones((ratio, ratio), np.uint8))
@@ -93,13 +102,14 @@ def test_a_shuffled_context_is_that_around_the_mirrored_centre_of_the_tile(tmp_p
     network = made_networks.looking_at(1, (0.5, 0.5 * ratio), depth, patch)
     found = segmented(network, slide, 64, shuffle_context=True)
     height, width = coarse.shape
-    glass = np.pad(coarse, 200, constant_values=1)  # white, as what lies outside a slide
-    wanted, tiling = np.zeros_like(glass), Tiling.of(network, 64)
+    tiling, wanted = Tiling.of(network, 64), np.zeros((height + 400, width + 400), np.uint8)
     half = tiling.stride // 2
     for row in tiling.rows(slide.grid(0.5)):
         for left, top in row:
-            x, y = width - (left + half), height - (top + half)
-            there = glass[200 + y - half : 200 + y + half, 200 + x - half : 200 + x + half]
+            x = int(elsewhere(left + half, width, tiling.stride))
+            y = int(elsewhere(top + half, height, tiling.stride))
+            there = coarse[y - half : y + half, x - half : x + half]
+            assert there.shape == (tiling.stride, tiling.stride)  # nothing from beside the slide
             wanted[200 + top : 200 + top + 2 * half, 200 + left : 200 + left + 2 * half] = there
     np.testing.assert_array_equal(found, wanted[200 : 200 + height, 200 : 200 + width] + 1)
     assert 0.4 < (found == coarse + 1).mean() < 0.6  # two slides of random squares agree on a half

@@ -16,7 +16,7 @@ from hooknet.inference import onnx_file
 from hooknet.inference.onnx_file import export_onnx, network_of
 from hooknet.models.checkpoint import load_checkpoint, save_checkpoint
 from hooknet.models.table import build_model
-from hooknet.training.loop import checkpoint_spec
+from hooknet.training.weights import checkpoint_spec
 
 RUNS = {
     "unet": {

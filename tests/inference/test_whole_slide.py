@@ -19,7 +19,7 @@ from hooknet.io.masks import Mask
 from hooknet.io.rasters import quiet
 from hooknet.io.slides import Slide
 from hooknet.models.checkpoint import save_checkpoint
-from hooknet.training.loop import checkpoint_spec, new_network
+from hooknet.training.weights import checkpoint_spec, new_network
 
 SHAPE = (150, 211)
 SMALL = {
@@ -159,6 +159,7 @@ def test_a_mask_of_another_slide_is_refused(tmp_path, slide):
     [
         ({"spacings": (1.0,)}, r"trained with spacings \[0.5\], run made has \[1.0\]"),
         ({"network": {"filters": 2}}, "trained with network "),
+        ({"patch_size": 42}, "trained with patch_size "),
         (
             {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38},
             "trained with model unet, run made has hooknet",

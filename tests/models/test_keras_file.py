@@ -307,6 +307,17 @@ def test_the_layout_of_keras_3_is_refused(path):
     )
 
 
+def test_things_of_another_kind_in_the_place_of_weights_are_refused(path, arrays):
+    made_keras.write_arrays(path, arrays)
+    with h5py.File(path, "r+") as file:
+        del file["conv2d_2/conv2d_2/bias:0"]
+        file["conv2d_2/conv2d_2/bias:0"] = h5py.Empty("f4")
+    assert "tensor /conv2d_2/conv2d_2/bias:0" in refusal(path).replace("tensor conv2d_2", "tensor /conv2d_2")
+    with h5py.File(path, "r+") as file:
+        file["model_weights"] = np.zeros(3, np.float32)
+    assert "model_weights is no group" in refusal(path)
+
+
 @pytest.mark.parametrize("place", ["conv2d_2/conv2d_2/bias:0", "conv2d_2", "model_weights"])
 @pytest.mark.parametrize("kind", ["soft", "external"])
 def test_no_link_is_followed(path, arrays, tmp_path, place, kind):

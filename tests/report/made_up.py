@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from hooknet.evaluation.compare import System, compare
+from hooknet.evaluation.compare import compare
+from hooknet.evaluation.system import System
 from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
 
 CLASSES = (

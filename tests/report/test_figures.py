@@ -4,7 +4,8 @@ import pytest
 from made_up import NAMES, SKILL, counts, curves, results
 from PIL import Image
 
-from hooknet.evaluation.compare import System, compare
+from hooknet.evaluation.compare import compare
+from hooknet.evaluation.system import System
 from hooknet.report import figures
 from hooknet.report.data import ReportSystem
 

@@ -10,7 +10,8 @@ import pytest
 from made_up import CLASSES, SKILL, overlay, report, results
 from PIL import Image
 
-from hooknet.evaluation.compare import System, compare
+from hooknet.evaluation.compare import compare
+from hooknet.evaluation.system import System
 from hooknet.report.data import ReportClass, ReportData, ReportSystem
 from hooknet.report.page import lead, shown_tests, write_report
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hooknet.evaluation.compare import System, compare
+from hooknet.evaluation.compare import compare
+from hooknet.evaluation.system import System
 from hooknet.report import tables
 from hooknet.report.data import ReportSystem
 

@@ -12,8 +12,8 @@ from hooknet.data.samplers import SAMPLERS
 from hooknet.errors import CheckpointError, ConfigError
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
-from hooknet.training.loop import checkpoint_spec, new_network
 from hooknet.training.module import Segmentation
+from hooknet.training.weights import checkpoint_spec, new_network
 
 RUN = made_runs.make_run()
 

@@ -24,7 +24,8 @@ from hooknet.inference.whole_slide import MapFiles, infer
 from hooknet.io.masks import Mask
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training import loop
-from hooknet.training.loop import checkpoint_spec, new_network, slide_files, train
+from hooknet.training.loop import slide_files, train
+from hooknet.training.weights import checkpoint_spec, new_network
 
 pytestmark = pytest.mark.filterwarnings("error")
 FORK = multiprocessing.get_context("fork")
@@ -264,6 +265,13 @@ def test_no_training_goes_on_under_other_settings(slides, undisturbed, tmp_path,
     assert_same_results(undisturbed, tmp_path)
 
 
+def test_no_training_goes_on_where_a_slide_moved_from_training_to_validation(slides):
+    run = made_runs.make_run()
+    (one,), (other,) = made_runs.make_slides(slides, run)
+    assert loop._identity(run, [one, other], []) != loop._identity(run, [one], [other])
+    assert loop._identity(run, [one], [other]) == loop._identity(run, [one], [other])
+
+
 def test_a_state_whose_sampler_had_another_rule_is_one_line(slides, tmp_path, monkeypatch):
     # The fingerprint of the settings stands before it; here it is made to let such a state through.
     monkeypatch.setattr(loop, "_identity", lambda *_: "same")
@@ -334,6 +342,19 @@ def test_weights_may_start_from_another_training(undisturbed):
     assert all(torch.equal(found[key], value) for key, value in weights(start).items())
     with pytest.raises(CheckpointError):
         new_network(made_runs.make_run(train={"init_from": start}, network={"filters": 5}))
+
+
+def test_slides_that_the_first_weights_have_seen_are_no_test_slides(undisturbed):
+    run = made_runs.make_run(train={"init_from": str(undisturbed / "last.ckpt")})
+    seen = load_checkpoint(undisturbed / "last.ckpt").spec["slides"]
+    assert seen == ["a", "b"]
+    assert checkpoint_spec(run, ())["slides"] == seen
+    (one,), _ = [replace_id(side, "b") for side in made_runs.make_slides(undisturbed.parent / "slides", run)]
+    assert checkpoint_spec(run, [one])["slides"] == ["b", "a"]
+
+
+def replace_id(side, name):
+    return [replace(one, id=name) for one in side]
 
 
 def test_a_loss_that_is_no_number_is_one_line(slides, tmp_path):

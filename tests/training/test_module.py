@@ -15,9 +15,9 @@ from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import count, merge
 from hooknet.metrics.scores import Scores, scores
 from hooknet.training import module as validating
-from hooknet.training.loop import new_network
 from hooknet.training.losses import branches_loss, weight_decay
 from hooknet.training.module import Segmentation
+from hooknet.training.weights import new_network
 
 
 class Quiet(Segmentation):

@@ -60,7 +60,7 @@ def test_every_job_has_left_a_log_and_a_benchmark(finished):
         for path in logs_of(finished, "benchmarks")
     }
     assert logs == benchmarks
-    assert len(logs) == sum((3, 3, 3, 4, 1, 2, 1, 2, 2, 4, 1, 1))
+    assert len(logs) == sum((3, 3, 3, 4, 1, 4, 1, 3, 3, 6, 1, 1))
 
 
 def logs_of(folder, kind):

@@ -75,10 +75,11 @@ def test_both_snakefiles_give_the_same_jobs(shipped):
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):
-    # Three slides, one of them to test; two systems; one slide with two kinds of truth.
+    # Three slides, one of them to test; three systems, of which the MRN
+    # counts larger label patches; one slide with two kinds of truth.
     assert jobs(tiny) == {
         "make_demo_slide": 3, "check_slide": 3, "read_annotations": 3, "rasterise": 4, "detect_tissue": 1,
-        "index_centres": 2, "make_splits": 1, "train": 2, "infer": 2, "evaluate": 4, "compare": 1, "report": 1,
+        "index_centres": 4, "make_splits": 1, "train": 3, "infer": 3, "evaluate": 6, "compare": 1, "report": 1,
     }  # fmt: skip
 
 
@@ -88,17 +89,17 @@ def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monk
     monkeypatch.setattr(made_workflow, "DATASET", dataset)
     made_workflow.write(tmp_path)
     counts = jobs(tmp_path)
-    assert (counts["train"], counts["infer"]) == (2, 2)
+    assert (counts["train"], counts["infer"]) == (3, 3)
     assert not {"evaluate", "compare", "report"} & set(counts)
 
 
-def test_demo_with_three_seeds_trains_nine_times(shipped):
-    counts = jobs(shipped, "--config", "experiments=config/examples/demo_seeds/experiments.yaml")
-    assert (counts["train"], counts["report"]) == (9, 1)
+def test_the_phantom_study_trains_ten_systems_three_times(shipped):
+    counts = jobs(shipped, "--config", "experiments=config/examples/phantom_study/experiments.yaml")
+    assert (counts["train"], counts["report"]) == (30, 1)
 
 
 @pytest.mark.skipif(not (ROOT.parent / "shared" / "data" / "glas").is_dir(), reason="needs the GlaS fields")
-def test_glas_trains_two_systems_on_three_folds():
+def test_glas_trains_four_systems_on_three_folds_with_three_seeds():
     folder = "config/examples/glas"
     options = ("--config", f"datasets={folder}/datasets.yaml", f"experiments={folder}/experiments.yaml")
     # Its paths start at the repository, where nothing is written by a dry run.
@@ -106,9 +107,9 @@ def test_glas_trains_two_systems_on_three_folds():
     assert {name: counts[name] for name in ("check_slide", "rasterise", "train", "infer", "evaluate")} == {
         "check_slide": 39,
         "rasterise": 78,
-        "train": 6,
-        "infer": 78,
-        "evaluate": 156,
+        "train": 36,
+        "infer": 468,
+        "evaluate": 936,
     }
 
 

@@ -92,8 +92,11 @@ def train_settings(wildcards):
 
 def infer_settings(wildcards):
     run = RUNS[wildcards.run]
-    colours = [one.colour for one in run.dataset.label_map.classes]
-    return digest(run.settings.infer, colours, slide_settings(wildcards))
+    classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
+    # Of weights that are used as they are no other rule tells that they are read as another network's.
+    kinds = {"model", "spacings", "patch_size", "network", "shuffle_context"}
+    network = run.settings.model_dump(mode="json", include=kinds)
+    return digest(run.settings.infer, network, classes, slide_settings(wildcards))
 
 
 def infer_options(wildcards, input):
