@@ -1,4 +1,4 @@
-"""Print the sizes, hook depths, parameters and fields of view of an experiment. Needs no data."""
+"""Print the maps of all branches, hooks, parameters and fields of view of an experiment, or of all. Needs no data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hooknet.cli.options import DATASETS_FILE, EXPERIMENTS_FILE, Datasets, Exper
 
 
 def run(
-    experiment: Annotated[str, typer.Argument(help="Name of an experiment.")],
+    experiment: Annotated[str | None, typer.Argument(help="Name of an experiment; all without one.")] = None,
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
@@ -20,9 +20,16 @@ def run(
     from hooknet.models.describe import describe
 
     everything = project(datasets, experiments)
-    if experiment not in everything.experiments:
+    if experiment is not None and experiment not in everything.experiments:
         possible = nearest(experiment, list(everything.experiments))
         raise ConfigError(f"{experiments}: no experiment {experiment!r}; {possible}")
-    settings = everything.experiments[experiment]
-    network = settings.network_settings(len(everything.dataset(settings.dataset).classes))
-    print(describe(settings.model, network, settings.infer.tile, settings.infer.rim))
+    chosen = everything.experiments if experiment is None else [experiment]
+    told = []
+    for name in chosen:
+        settings = everything.experiments[name]
+        network = settings.network_settings(len(everything.dataset(settings.dataset).classes))
+        title = [f"== {name}"] if experiment is None else []
+        told.append(
+            "\n".join([*title, describe(settings.model, network, settings.infer.tile, settings.infer.rim)])
+        )
+    print("\n\n".join(told))

@@ -19,8 +19,6 @@ from hooknet.io.atomic import atomic, write_text
 
 _META = b"hooknet"
 SPLIT_COLUMNS = ("id", "fold", "split")
-# Results made before folds could say who validates: one column for either.
-OLD_SPLIT_COLUMNS = ("slide", "split")
 
 
 def pixels_column(value: int) -> str:
@@ -95,10 +93,10 @@ def read_splits(path: str | Path) -> dict[str, Side]:
     """Slide id -> split, or fold and perhaps split, from the sheet of splits."""
     try:
         header, *lines = Path(path).read_text(encoding="utf-8").splitlines()
-        columns = tuple(header.split("\t"))
-        if columns not in (SPLIT_COLUMNS, OLD_SPLIT_COLUMNS):
+        columns = header.split("\t")
+        if tuple(columns) != SPLIT_COLUMNS:
             raise ValueError(f"its columns are {', '.join(columns)}, wanted {', '.join(SPLIT_COLUMNS)}")
-        rows = [_split_row(line.split("\t"), columns) for line in lines]
+        rows = [_split_row(line.split("\t")) for line in lines]
         if len(dict(rows)) < len(rows):
             raise ValueError("it names a slide twice")
     except (OSError, ValueError) as error:
@@ -108,15 +106,11 @@ def read_splits(path: str | Path) -> dict[str, Side]:
     return dict(rows)
 
 
-def _split_row(cells: list[str], columns: tuple[str, ...]) -> tuple[str, Side]:
-    if len(cells) != len(columns):
-        raise ValueError(f"found {len(cells)} cells in a line, wanted {len(columns)}")
-    slide, fold, split = cells if columns == SPLIT_COLUMNS else _old_row(*cells)
+def _split_row(cells: list[str]) -> tuple[str, Side]:
+    if len(cells) != len(SPLIT_COLUMNS):
+        raise ValueError(f"found {len(cells)} cells in a line, wanted {len(SPLIT_COLUMNS)}")
+    slide, fold, split = cells
     found = next((one for one in SPLITS if one == split), None)
     if (found is None) != (split == "") or not (fold or split) or not (fold == "" or fold.isdecimal()):
         raise ValueError(f"slide {slide}: found fold {fold!r} and split {split!r}")
     return slide, Side(found, int(fold) if fold else None)
-
-
-def _old_row(slide: str, side: str) -> tuple[str, str, str]:
-    return (slide, side, "") if side.isdecimal() else (slide, "", side)

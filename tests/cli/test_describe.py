@@ -56,6 +56,11 @@ def test_description_has_sizes_depths_and_fields_of_view():
         assert part in lines
 
 
+def test_the_drawing_in_the_documents_is_what_is_printed():
+    printed = describe("breast", "hooknet_0.5_8_lambda_0.75").out.strip()
+    assert printed in Path("docs/fidelity.md").read_text(encoding="utf-8")
+
+
 def test_an_mrn_shows_where_its_context_joins():
     lines = describe("breast", "mrn_0.5_8").out
     for part in (
@@ -65,6 +70,17 @@ def test_an_mrn_shows_where_its_context_joins():
         "123 px of its rim dropped",
     ):
         assert part in lines
+
+
+def test_without_a_name_all_experiments_are_described():
+    outcome = hooknet(
+        "describe", "--datasets", "config/examples/lung/datasets.yaml", "--experiments",
+        "config/examples/lung/experiments.yaml",
+    )  # fmt: skip
+    titles = [line for line in outcome.out.splitlines() if line.startswith("== ")]
+    assert len(titles) == 10
+    assert titles[5] == "== mrn_0.5_2"
+    assert outcome.out.count("parameters, 4 classes") == 10
 
 
 def test_every_example_can_be_described():

@@ -96,18 +96,12 @@ def test_splits_come_back_in_order(tmp_path):
     )
 
 
-def test_a_sheet_of_two_columns_is_read_as_it_was_meant(tmp_path):
-    (tmp_path / "splits.tsv").write_text("slide\tsplit\nb\ttraining\nc\t0\n")
-    assert read_splits(tmp_path / "splits.tsv") == {"b": Side("training"), "c": Side(fold=0)}
-
-
 @pytest.mark.parametrize(
     "text",
     [
         "",
-        "slide\tsplit\na\n",
-        "slide\tsplit\na\tb\tc\n",
-        "slide\tsplit\na\ttset\n",
+        "slide\tsplit\na\ttest\n",
+        "id\tfold\tsplit\na\t\ttest\na\t\ttraining\n",
         "slide,split\na,test\n",
         "id\tfold\tsplit\na\t0\n",
         "id\tfold\tsplit\na\t\t\n",

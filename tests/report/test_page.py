@@ -87,6 +87,14 @@ def test_the_numbers_on_the_page_are_those_of_the_comparison(written):
     assert "has the highest macro F1 of 5 systems: 0.853" in written[1]
 
 
+def test_intervals_over_patients_stand_beside_scores_and_tests(written):
+    cells, found = Page(written[1]).cells, results()
+    for one in found.intervals.itertuples():
+        assert f"{one.f1:.3f} [{one.low:.3f}, {one.high:.3f}]" in cells
+    for one in found.differences.itertuples():
+        assert f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" in cells
+
+
 def test_tables_are_saved_with_full_precision(written):
     folder, _ = written
     saved = pd.read_csv(folder / "tables" / "scores.csv")
@@ -97,6 +105,8 @@ def test_tables_are_saved_with_full_precision(written):
         "slide_scores.csv",
         "comparisons.csv",
         "confusion.csv",
+        "intervals.csv",
+        "differences.csv",
         "slides.csv",
         "training_curves.csv",
     }
