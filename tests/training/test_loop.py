@@ -344,12 +344,12 @@ def test_weights_may_start_from_another_training(undisturbed):
         new_network(made_runs.make_run(train={"init_from": start}, network={"filters": 5}))
 
 
-def test_slides_that_the_first_weights_have_seen_are_no_test_slides(undisturbed):
+def test_slides_that_the_first_weights_have_seen_are_no_test_slides(slides, undisturbed):
     run = made_runs.make_run(train={"init_from": str(undisturbed / "last.ckpt")})
     seen = load_checkpoint(undisturbed / "last.ckpt").spec["slides"]
     assert seen == ["a", "b"]
     assert checkpoint_spec(run, ())["slides"] == seen
-    (one,), _ = [replace_id(side, "b") for side in made_runs.make_slides(undisturbed.parent / "slides", run)]
+    (one,), _ = [replace_id(side, "b") for side in made_runs.make_slides(slides, run)]
     assert checkpoint_spec(run, [one])["slides"] == ["b", "a"]
 
 

@@ -117,6 +117,6 @@ def test_slides_without_a_centre_are_an_error(slides, tmp_path):
     with pytest.raises(ConfigError) as caught:
         preview(run, [replace(files, centres=empty)], 4)
     assert str(caught.value) == (
-        "run made: found no annotated pixel on its 1 training slides, wanted some to draw patches from; "
-        "annotate them, or correct the splits"
+        "run made: the 1 training slides have no annotated pixel of one, two; wanted every class of the dataset: "
+        "move a slide that has it, or annotate more"
     )
