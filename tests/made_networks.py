@@ -34,9 +34,7 @@ def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size:
         _pass_on(network[branch_name(branch)])
         if branch:
             _lift_hook(network["target"], depth)
-        out = network["target"]["out"]
-        out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
-        out.bias[0], out.bias[1] = 0.5, -0.5
+        _tell_red(network["target"]["out"])
     return network.eval()
 
 
@@ -58,10 +56,29 @@ def mrn_looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_s
         network[branch_name(branch)]["enc0"]["conv0"].weight[0, 0, 1, 1] = 1.0
         target = network["target"]
         target["dec0"]["conv0"].weight[0, branch, 1, 1] = 1.0  # one channel a branch, target first
-        out = target["out"]
-        out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
-        out.bias[0], out.bias[1] = 0.5, -0.5
+        _tell_red(target["out"])
     return network.eval()
+
+
+def layers_of(network):
+    """Name -> (channels in, channels out, kernel, height, width) of each convolution, and the logits, by running it."""
+    seen = {}
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, _, out, name=name: seen.update(
+                    {name: (module.in_channels, module.out_channels, module.kernel_size[0], *out.shape[2:])}
+                )
+            )
+    size = network.patch_spec.size
+    logits = network([torch.empty(2, 3, size, size, device="meta") for _ in network.patch_spec.spacings])
+    return seen, logits
+
+
+def _tell_red(out):
+    """Class 2 above a half of the first channel."""
+    out.weight[0, 0], out.weight[1, 0] = -1.0, 1.0
+    out.bias[0], out.bias[1] = 0.5, -0.5
 
 
 def _pass_on(branch):

@@ -46,7 +46,7 @@ def run(
     from hooknet.config import layout
     from hooknet.report.data import ReportClass
     from hooknet.report.preview import draw, save
-    from hooknet.training.loop import slide_files
+    from hooknet.training.batches import slide_files
     from hooknet.training.preview import preview
 
     chosen = project(datasets, experiments).run(run)

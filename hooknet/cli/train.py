@@ -35,7 +35,8 @@ def run(
     """Write checkpoints and curves."""
     from hooknet.io.locks import exclusive
     from hooknet.io.tables import read_splits
-    from hooknet.training.loop import TrainFiles, slide_files, train
+    from hooknet.training.batches import slide_files
+    from hooknet.training.loop import TrainFiles, train
 
     chosen = project(datasets, experiments).run(run)
     assigned = read_splits(splits)

@@ -152,7 +152,7 @@ class ExperimentSettings(Settings):
             for key, default in (("merge", "concat"), ("hooks", None)):
                 if getattr(self.network, key) != default:
                     raise ValueError(
-                        f"network.{key} is for hooknet, a {self.model} has no hooks; leave the key out"
+                        f"network.{key} is for hooknet, model {self.model} has no hooks; leave the key out"
                     )
         return self
 

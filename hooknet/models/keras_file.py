@@ -152,7 +152,9 @@ def _content(path: Path, group: Any) -> _Content:
                 f"{path}: tensor {place} is of no layer of these networks; wanted conv2d and batch_normalization "
                 "with the names that Keras gives"
             )
-        if member.shape is None or member.dtype.kind != "f":
+        if member.shape is None:
+            raise CheckpointError(f"{path}: tensor {place} is empty, wanted its values; get another copy")
+        if member.dtype.kind != "f":
             raise CheckpointError(f"{path}: tensor {place} is of type {member.dtype}, wanted floats")
         parts = content.layers.setdefault((layer[1], int(layer[2] or 0)), {})
         part = part.removesuffix(":0")

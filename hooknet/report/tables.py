@@ -165,16 +165,16 @@ def summary_table(comparison: Comparison) -> Table:
 
 
 def interval_table(comparison: Comparison) -> Table:
-    """F1 of every class and macro F1 with its interval over patients, a row per experiment."""
+    """Macro F1, then F1 of every class, with its interval over patients, a row per experiment."""
     table = comparison.intervals.set_index(["experiment", "class"])
     rows = []
     for experiment in dict.fromkeys(comparison.intervals["experiment"]):
-        found = [table.loc[(experiment, name)] for name in (*comparison.names, MACRO)]
+        found = [table.loc[(experiment, name)] for name in (MACRO, *comparison.names)]
         cells = [Cell(_with_interval(float(one["f1"]), one), number=True) for one in found]
         rows.append((Cell(experiment), *cells))
     patients = int(comparison.intervals["patients"].iloc[0])
     caption = f"F1 with the 95 % interval over {patients} patients (bootstrap; seeds averaged)."
-    return Table(("Experiment", *comparison.names, "macro F1"), tuple(rows), caption)
+    return Table(("Experiment", "macro F1", *comparison.names), tuple(rows), caption)
 
 
 def difference_table(comparison: Comparison) -> Table:
@@ -199,7 +199,7 @@ def _with_interval(value: float, row: Any, signed: bool = False) -> str:
         return NOTHING
     form = "+.3f" if signed else ".3f"
     low, high = (format(float(row[one]), form) for one in ("low", "high"))
-    return f"{value:{form}} [{low}, {high}]"
+    return f"{value:{form}} [{low}, {high}]".replace("-", "−")
 
 
 def frame_table(frame: pd.DataFrame, caption: str = "") -> Table:
@@ -222,16 +222,6 @@ def settings_table(systems: Sequence[ReportSystem]) -> Table:
     names = dict.fromkeys(name for one in systems for name in one.settings)
     rows = ((Cell(name), *(Cell(str(one.settings.get(name, NOTHING))) for one in systems)) for name in names)
     return Table(("Setting", *(one.name for one in systems)), tuple(rows), "Settings of each system.")
-
-
-def markdown(table: Table) -> str:
-    """The table in Markdown, best values bold, numbers set right, ending with a newline."""
-    aligned = [any(row[at].number for row in table.rows) for at in range(len(table.columns))]
-    lines = [[_md(one) for one in table.columns], ["--:" if right else ":--" for right in aligned]]
-    lines += [
-        [f"**{_md(cell.text)}**" if cell.best else _md(cell.text) for cell in row] for row in table.rows
-    ]
-    return "".join(f"| {' | '.join(one)} |\n" for one in lines)
 
 
 def number(value: float) -> Cell:
@@ -277,7 +267,3 @@ def _plain(value: object) -> str:
 
 def _title(score: str) -> str:
     return {"f1": "F1", "iou": "IoU"}.get(score, score)
-
-
-def _md(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

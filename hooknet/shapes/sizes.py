@@ -55,18 +55,6 @@ def decoder_sizes(patch_size: int, depth: int, convolutions: int = 2, hooked: bo
     return sizes[::-1]
 
 
-def output_size(patch_size: int, depth: int, convolutions: int = 2) -> int:
-    """Side of the output of a patch, in px of the same spacing; it lies around the same centre."""
-    return decoder_sizes(patch_size, depth, convolutions)[0]
-
-
-def skip_margins(patch_size: int, depth: int, convolutions: int = 2) -> list[int]:
-    """Pixels cropped from each side of the encoder's map before it joins the decoder, indexed by depth."""
-    encoder = encoder_sizes(patch_size, depth, convolutions)
-    decoder = decoder_sizes(patch_size, depth, convolutions)
-    return [(encoder[level] - (2 * decoder[level + 1] - 2)) // 2 for level in range(depth)]
-
-
 def legal_sizes(at_most: int, depth: int, convolutions: int = 2, hooked: bool = False) -> range:
     """Every legal patch size up to ``at_most``, smallest first; they are evenly spaced.
 

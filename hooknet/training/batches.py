@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.layout import centres_name
 from hooknet.config.run import Run
 from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
@@ -19,6 +22,21 @@ from hooknet.errors import ConfigError
 from hooknet.training.losses import central
 
 Batch = Sequence[Any]
+
+
+def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
+    """What training needs of each slide, in the results' ``folder`` of the dataset."""
+    name = centres_name(run.network.shape.patch_spec)
+    return [
+        SlideFiles(
+            one.id,
+            Path(str(one.slide)),
+            one.spacing_override,
+            folder / one.id / "labels.tif",
+            folder / one.id / name,
+        )
+        for one in slides
+    ]
 
 
 def balanced_draws(run: Run, index: CentreIndex) -> PixelBalanced:

@@ -21,8 +21,6 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 import hooknet
-from hooknet.config.datasets import SlideSettings
-from hooknet.config.layout import centres_name
 from hooknet.config.project import digest
 from hooknet.config.run import Run
 from hooknet.data.index import CentreIndex, SlideFiles
@@ -205,18 +203,3 @@ def _move_results(files: TrainFiles) -> None:
     # First, so that a kill in between leaves no state without its results.
     (files.state / f"{STATE}.ckpt").unlink()
     shutil.rmtree(files.state)
-
-
-def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
-    """What training needs of each slide, in the results' ``folder`` of the dataset."""
-    name = centres_name(run.network.shape.patch_spec)
-    return [
-        SlideFiles(
-            one.id,
-            Path(str(one.slide)),
-            one.spacing_override,
-            folder / one.id / "labels.tif",
-            folder / one.id / name,
-        )
-        for one in slides
-    ]

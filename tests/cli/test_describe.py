@@ -36,7 +36,7 @@ def describe(example, experiment):
         ("mrn_0.5_8", "49,565,535"),
     ],
 )
-def test_networks_of_the_paper_have_the_parameters_of_the_official_code(experiment, parameters):
+def test_networks_of_the_paper_have_the_parameters_worked_out_for_them(experiment, parameters):
     outcome = describe("breast", experiment)
     assert outcome.status == 0
     assert outcome.out.splitlines()[0].endswith(f": {parameters} parameters, 6 classes")

@@ -312,7 +312,7 @@ def test_things_of_another_kind_in_the_place_of_weights_are_refused(path, arrays
     with h5py.File(path, "r+") as file:
         del file["conv2d_2/conv2d_2/bias:0"]
         file["conv2d_2/conv2d_2/bias:0"] = h5py.Empty("f4")
-    assert "tensor /conv2d_2/conv2d_2/bias:0" in refusal(path).replace("tensor conv2d_2", "tensor /conv2d_2")
+    assert refusal(path) == "tensor conv2d_2/conv2d_2/bias:0 is empty, wanted its values; get another copy"
     with h5py.File(path, "r+") as file:
         file["model_weights"] = np.zeros(3, np.float32)
     assert "model_weights is no group" in refusal(path)

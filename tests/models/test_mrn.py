@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from made_networks import layers_of
 from numpy_network import NumpyMRN
 from torch.nn import functional
 
@@ -154,16 +155,8 @@ def any_settings(draw):
 def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
     with torch.device("meta"):
         network = MRN(of)
-    seen = {}
-    for name, module in network.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(
-                lambda module, _, out, name=name: seen.update(
-                    {name: (module.in_channels, module.out_channels, module.kernel_size[0], *out.shape[2:])}
-                )
-            )
+    seen, (logits,) = layers_of(network)
     size = of.patch_size
-    (logits,) = network([torch.empty(2, 3, size, size, device="meta") for _ in of.spacings])
     planned = list(network.shape.convolutions())
     assert seen == {c.name: (c.incoming, c.outgoing, c.kernel, c.size, c.size) for c in planned}
     assert network.shape.parameter_count == sum(p.numel() for p in network.parameters())

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from made_networks import layers_of
 
 from hooknet.errors import ShapeError
 from hooknet.models.blocks import centre_crop
@@ -116,21 +117,12 @@ def any_settings(draw):
 def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
     with torch.device("meta"):
         network = HookNet(of)
-    seen = {}
-    for name, module in network.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(
-                lambda module, _, out, name=name: seen.update(
-                    {name: (module.in_channels, module.out_channels, module.kernel_size[0], *out.shape[2:])}
-                )
-            )
-    size = of.patch_size
-    logits = network([torch.empty(1, 3, size, size, device="meta") for _ in of.spacings])
+    seen, logits = layers_of(network)
     planned = list(network.shape.convolutions())
     assert seen == {c.name: (c.incoming, c.outgoing, c.kernel, c.size, c.size) for c in planned}
     assert sum(c.parameters for c in planned) == sum(p.numel() for p in network.parameters())
     assert [tuple(one.shape) for one in logits] == [
-        (1, of.classes, network.patch_spec.output_size, network.patch_spec.output_size)
+        (2, of.classes, network.patch_spec.output_size, network.patch_spec.output_size)
     ] * len(network.output_branches)
 
 

@@ -92,7 +92,8 @@ def test_intervals_over_patients_stand_beside_scores_and_tests(written):
     for one in found.intervals.itertuples():
         assert f"{one.f1:.3f} [{one.low:.3f}, {one.high:.3f}]" in cells
     for one in found.differences.itertuples():
-        assert f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" in cells
+        told = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+        assert told.replace("-", "−") in cells
 
 
 def test_tables_are_saved_with_full_precision(written):

@@ -118,15 +118,6 @@ def test_any_frame_becomes_a_table_with_dashes_for_what_is_missing():
     assert [cell.number for cell in table.rows[0]] == [False, True, True]
 
 
-def test_markdown_is_a_table_with_bold_best_values_and_escaped_bars():
-    assert tables.markdown(tables.score_table(SYSTEMS, result())).splitlines() == [
-        r"| System | Model | Spacings (µm/px) | λ | gland | a\|b | macro F1 |",
-        "| :-- | :-- | :-- | --: | --: | --: | --: |",
-        "| HookNet | hooknet | 0.5, 8 | 0.75 | **0.850** | **0.850** | **0.850** |",
-        "| U-Net | unet | 0.2431 | – | 0.775 | 0.775 | 0.775 |",
-    ]
-
-
 def trained(*rows, **columns):
     """Curves whose share of the first class at each epoch is given."""
     shares = np.array(rows)

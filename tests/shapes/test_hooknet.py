@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
 from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks, hook_depth
-from hooknet.shapes.sizes import output_size
+from hooknet.shapes.sizes import decoder_sizes
 from hooknet.shapes.tiles import inference_tile, stride_unit, tile_sizes
 
 
@@ -195,18 +195,18 @@ def test_an_inference_tile_holds_its_stride_and_no_smaller_tile_does(
     patch = 2 ** (depth + 1) * (more + 4 * convolutions) + _smallest_remainder(depth, convolutions)
 
     def kept(size):
-        return output_size(size, depth, convolutions)
+        return decoder_sizes(size, depth, convolutions)[0]
 
     unit = stride_unit(spacings, depth)
     tile, stride = inference_tile(patch, spacings, depth, at_most, kept)
     assert tile >= patch
     assert (tile - patch) % 2 ** (depth + 1) == 0
     assert stride % stride_unit(spacings, depth) == 0
-    assert 0 < stride <= output_size(tile, depth, convolutions)
-    assert (output_size(tile, depth, convolutions) - stride) % 2 == 0
+    assert 0 < stride <= kept(tile)
+    assert (kept(tile) - stride) % 2 == 0
     assert tile <= at_most or stride == stride_unit(spacings, depth)
     if tile > patch:
-        assert output_size(tile - 2 ** (depth + 1), depth, convolutions) < stride
+        assert kept(tile - 2 ** (depth + 1)) < stride
     if tile <= at_most:
         allowed = tile_sizes(patch, depth, at_most)
         assert max(kept(size) // unit * unit for size in allowed) == stride

@@ -24,7 +24,8 @@ from hooknet.inference.whole_slide import MapFiles, infer
 from hooknet.io.masks import Mask
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training import loop
-from hooknet.training.loop import slide_files, train
+from hooknet.training.batches import slide_files
+from hooknet.training.loop import train
 from hooknet.training.weights import checkpoint_spec, new_network
 
 pytestmark = pytest.mark.filterwarnings("error")
