@@ -1,20 +1,38 @@
-"""Run every benchmark and print its table, with the machine and the versions it was measured on."""
+"""Run benchmarks and print their tables, with the machine and the versions they were measured on.
 
-import os
-import platform
-from importlib import metadata
+``python -m benchmarks`` runs all of them, ``python -m benchmarks reading rasterising`` these two.
+"""
 
-from benchmarks import reading, startup
+import importlib
+import sys
+import time
+
+from benchmarks.table import machine
+
+# In the order of docs/performance.md; each module has a ``main`` that prints its tables.
+NAMES = (
+    "startup",
+    "reading",
+    "training",
+    "inference",
+    "whole_slide",
+    "rasterising",
+    "evaluating",
+    "workflow",
+)
 
 
-def main() -> None:
-    """Print all tables."""
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("hooknet", "numpy", "openslide-bin", "torch")
-    )
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}\n")
-    startup.main()
-    reading.main()
+def main(names: list[str]) -> None:
+    """Print the tables of some benchmarks, or of all."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    print(machine(), flush=True)
+    for name in names or NAMES:
+        start = time.perf_counter()
+        print(f"\n## {name}\n", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main()
+        print(f"\n({name}: {time.perf_counter() - start:.0f} s)", flush=True)
 
 
-main()
+main(sys.argv[1:])
