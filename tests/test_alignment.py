@@ -6,15 +6,13 @@ import numpy as np
 import openslide
 import pytest
 import torch
+from made_maps import segmented
 
 from hooknet.coordinates import PatchSpec
 from hooknet.groundtruth.centres import draw_centres
 from hooknet.groundtruth.geometries import clean
 from hooknet.groundtruth.rasterise import rasterise
 from hooknet.groundtruth.tissue import detect_tissue
-from hooknet.inference.canvas import Canvas
-from hooknet.inference.dense import Canvases, Tiling, segment
-from hooknet.inference.regions import Wanted
 from hooknet.io.annotations import read_annotations
 from hooknet.io.masks import Mask
 from hooknet.io.patches import labels_around, read_views
@@ -78,14 +76,7 @@ def test_annotation_mask_tissue_patch_and_map_agree_to_the_pixel(tmp_path, targe
     detect_tissue(slide, target, 0.0, 0.0, None, tmp_path / "tissue.tif")
     np.testing.assert_array_equal(values_of(tmp_path / "tissue.tif"), wanted)
     network = made_networks.looking_at(0, (target, 4 * target), 2, 38)
-    grid = slide.grid(target)
-    found = np.zeros((grid.height, grid.width), np.uint8)
-
-    def write(column, row, block):
-        found[row : row + block.shape[1], column : column + block.shape[2]] = block[0]
-
-    canvases = Canvases(Canvas(grid.width, grid.height, 1, write))
-    segment(network, slide, Wanted(None), Tiling.of(network, 180), canvases)
+    found = segmented(network, slide, 180)
     np.testing.assert_array_equal(found == 1, wanted)
     with Mask.open(tmp_path / "labels.tif") as mask:
         table = draw_centres(mask, 20, np.random.default_rng(0))

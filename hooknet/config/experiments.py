@@ -75,7 +75,9 @@ class InferOptions(Settings):
     """Whole-slide inference."""
 
     over: Literal["tissue", "everything", "mask"] = "tissue"
-    tile: Count = 1244
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    tile: Count | None = None
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
 

@@ -1,8 +1,9 @@
-"""Pieces of any size and place, written as whole blocks: each block once, in order, so memory stays bounded."""
+"""Pieces of any size and place, written as whole blocks: each once, as soon as nothing more comes to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,49 +11,59 @@ from numpy.typing import NDArray
 BLOCK = 512
 
 Piece = NDArray[np.uint8]
+Place = tuple[int, int]
 
 
 class Canvas:
-    """Collects pieces (bands, height, width) that come from top to bottom and hands out blocks of BLOCK px.
+    """Collects square pieces (bands, side, side) and hands out blocks of BLOCK px.
 
-    ``write(column, row, block)`` is called once for every block that got a value, row by row.
+    ``write(column, row, block)`` is called once for every block that got a value, when the last of the pieces
+    that touch it is pasted.  Memory: the blocks that several pieces touch and not all of them are there; with
+    pieces that come row by row that is a row of blocks at most, and none where the pieces' sides lie on blocks'.
     """
 
     def __init__(self, width: int, height: int, bands: int, write: Callable[[int, int, Piece], None]) -> None:
         self._width, self._height, self._bands = width, height, bands
         self._write = write
-        self._open: dict[tuple[int, int], Piece] = {}  # (block row, block column) -> block
+        self._open: dict[Place, Piece] = {}  # (block column, block row) -> block
+        self._awaited: Counter[Place] = Counter()
+
+    def expect(self, places: Iterable[Place], side: int) -> None:
+        """Say once which pieces will come: their (column, row), which may be negative, and their side in px."""
+        for place in places:
+            self._awaited.update(self._blocks_under(*place, side, side))
 
     def paste(self, column: int, row: int, piece: Piece) -> None:
-        """Add a piece; parts outside the canvas are dropped, zeros leave what is there."""
-        left, top = max(0, -column), max(0, -row)
-        piece = piece[:, top : max(0, self._height - row), left : max(0, self._width - column)]
-        column, row = column + left, row + top
-        _, height, width = piece.shape
-        for block_row in range(row // BLOCK, -(-(row + height) // BLOCK)):
-            for block_column in range(column // BLOCK, -(-(column + width) // BLOCK)):
-                self._paste_into(block_row, block_column, column, row, piece)
+        """Add an expected piece; parts outside the canvas are dropped, zeros leave what is there."""
+        for block in self._blocks_under(column, row, piece.shape[2], piece.shape[1]):
+            self._paste_into(block, column, row, piece)
+            self._awaited[block] -= 1
+            if self._awaited[block] <= 0:
+                del self._awaited[block]
+                finished = self._open.pop(block, None)
+                if finished is not None:
+                    self._write(block[0] * BLOCK, block[1] * BLOCK, finished)
 
-    def _paste_into(self, block_row: int, block_column: int, column: int, row: int, piece: Piece) -> None:
-        y0, x0 = block_row * BLOCK, block_column * BLOCK
-        y1, x1 = min(y0 + BLOCK, self._height), min(x0 + BLOCK, self._width)
+    def finish(self) -> None:
+        """Write what is left: blocks under pieces that were expected and did not come."""
+        for block in sorted(self._open, key=lambda one: one[::-1]):
+            self._write(block[0] * BLOCK, block[1] * BLOCK, self._open.pop(block))
+
+    def _blocks_under(self, column: int, row: int, width: int, height: int) -> Iterator[Place]:
+        last_row, last_column = min(row + height, self._height), min(column + width, self._width)
+        for block_row in range(max(row, 0) // BLOCK, -(-last_row // BLOCK)):
+            for block_column in range(max(column, 0) // BLOCK, -(-last_column // BLOCK)):
+                yield block_column, block_row
+
+    def _paste_into(self, block: Place, column: int, row: int, piece: Piece) -> None:
+        x0, y0 = block[0] * BLOCK, block[1] * BLOCK
+        x1, y1 = min(x0 + BLOCK, self._width), min(y0 + BLOCK, self._height)
         top, bottom = max(row, y0), min(row + piece.shape[1], y1)
         left, right = max(column, x0), min(column + piece.shape[2], x1)
         part = piece[:, top - row : bottom - row, left - column : right - column]
         if not part.any():
             return
-        key = (block_row, block_column)
-        if key not in self._open:
-            self._open[key] = np.zeros((self._bands, y1 - y0, x1 - x0), np.uint8)
-        inside = self._open[key][:, top - y0 : bottom - y0, left - x0 : right - x0]
+        if block not in self._open:
+            self._open[block] = np.zeros((self._bands, y1 - y0, x1 - x0), np.uint8)
+        inside = self._open[block][:, top - y0 : bottom - y0, left - x0 : right - x0]
         np.copyto(inside, part, where=part != 0)
-
-    def flush_above(self, row: int) -> None:
-        """Write the blocks that end above ``row``: no piece will come there any more."""
-        done = sorted(key for key in self._open if (key[0] + 1) * BLOCK <= row)
-        for key in done:
-            self._write(key[1] * BLOCK, key[0] * BLOCK, self._open.pop(key))
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self.flush_above(self._height + BLOCK)

@@ -1,63 +1,29 @@
-"""From weights and a slide to a map: grid, read, predict, paste."""
+"""From weights and a slide to a map: read, predict, paste, each while the others are at work."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from hooknet.coordinates import PatchSpec, RasterGrid
+from hooknet.coordinates import RasterGrid, centred_window
 from hooknet.inference.canvas import Canvas
+from hooknet.inference.engines import Engine, Predicted
+from hooknet.inference.plan import Plan
 from hooknet.inference.regions import Pixels, Wanted
-from hooknet.io.patches import read_views
+from hooknet.inference.stages import Stages
 from hooknet.io.slides import Slide
-from hooknet.models.network import Network
+from hooknet.io.supertiles import Square, SuperTiles
 
-logger = logging.getLogger(__name__)
-
-PREFETCH = 2
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A tile's kept square (column, row in map px, which may be negative) and which of its pixels are wanted."""
-
-    column: int
-    row: int
-    wanted: Pixels
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """Tiles of ``size`` px in, of which the central ``stride`` px are kept, centred on multiples of the stride.
-
-    Multiples of 2^D r_max / r_T: every branch pools on the same grid in every tile, so that no tile size and
-    no neighbour shows in the map.  ``shuffle_context`` shows each tile contexts from elsewhere (see
-    :func:`elsewhere`).
-    """
-
-    size: int
-    stride: int
-    shuffle_context: bool = False
-
-    @classmethod
-    def of(
-        cls, network: Network, at_most: int, rim: int | None = None, shuffle_context: bool = False
-    ) -> Tiling:
-        """The longest stride that tiles of ``at_most`` px allow; ``rim`` px of an output are dropped."""
-        return cls(*network.shape.tile(at_most, rim), shuffle_context)
-
-    def rows(self, grid: RasterGrid) -> Iterator[list[tuple[int, int]]]:
-        """Kept squares (column, row), one list a row of tiles, that cover the grid."""
-        half = self.stride // 2
-        for row in range(-half, grid.height, self.stride):
-            yield [(column, row) for column in range(-half, grid.width, self.stride)]
+#: Tiles read ahead of the network, and tiles predicted ahead of the writer.
+AHEAD = 2
+#: Threads that decode a slide; they wait while the network takes the cores.
+DECODERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -67,54 +33,160 @@ class Canvases:
     labels: Canvas
     probabilities: Canvas | None = None
 
-    def paste(self, tile: Tile, shares: Tensor) -> None:
-        """Add a tile's class probabilities (K, stride, stride), where they are wanted."""
-        labels = shares.argmax(dim=0).cpu().numpy().astype(np.uint8) + 1
-        self.labels.paste(tile.column, tile.row, (labels * tile.wanted)[None])
-        if self.probabilities is not None:
-            rounded = (shares * 255).round().cpu().numpy().astype(np.uint8)
-            self.probabilities.paste(tile.column, tile.row, rounded * tile.wanted)
+    def expect(self, plan: Plan) -> None:
+        """Say which tiles will come."""
+        for one in self._all():
+            one.expect(plan.places, plan.tile.stride)
 
-    def flush_above(self, row: int) -> None:
-        """Write what ends above a row of pixels."""
-        for one in (self.labels, self.probabilities):
-            if one is not None:
-                one.flush_above(row)
+    def paste(self, place: tuple[int, int], wanted: Pixels, predicted: Predicted) -> None:
+        """Add what is wanted of a tile whose kept square starts at a (column, row)."""
+        self.labels.paste(*place, (predicted.labels * wanted)[None])
+        if self.probabilities is not None:
+            assert predicted.shares is not None
+            self.probabilities.paste(*place, predicted.shares * wanted)
 
     def finish(self) -> None:
         """Write what is left."""
-        for one in (self.labels, self.probabilities):
-            if one is not None:
-                one.finish()
+        for one in self._all():
+            one.finish()
+
+    def _all(self) -> list[Canvas]:
+        return [one for one in (self.labels, self.probabilities) if one is not None]
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """What is predicted: a slide at ``spacings`` (target first), where a ``plan`` lays tiles, and which pixels.
+
+    ``shuffle_context`` shows each tile contexts from elsewhere (see :func:`elsewhere`).
+    """
+
+    slide: Slide
+    spacings: tuple[float, ...]
+    wanted: Wanted
+    plan: Plan
+    shuffle_context: bool = False
+
+    @property
+    def grid(self) -> RasterGrid:
+        """The map's raster."""
+        return self.slide.grid(self.spacings[0])
 
 
 def segment(
-    network: Network,
-    slide: Slide,
-    wanted: Wanted,
-    tiling: Tiling,
+    work: Segmenting,
+    engine: Engine,
     canvases: Canvases,
-    progress: Callable[[int, int], None] = lambda done, rows: None,
-) -> int:
-    """Predict all wanted pixels onto the canvases and return how many there were.
+    progress: Callable[[int, int], None] = lambda done, tiles: None,
+) -> Stages:
+    """Predict all wanted pixels onto the canvases; how many there were and how long it took come back.
 
-    ``network`` on its device, in eval mode.  ``progress`` is told (rows of tiles done, rows of tiles).
-    Memory: one row of blocks, and a few tiles.
+    ``engine`` was made for the plan's tile.  ``progress`` is told (tiles done, tiles).
+    Memory: a few tiles, what :class:`SuperTiles` and :class:`Canvas` keep, and the engine's own.
     """
-    grid = slide.grid(network.patch_spec.target_spacing)
-    rows = list(tiling.rows(grid))
-    pixels = 0
-    with ThreadPoolExecutor(1) as reader:
-        for number, row in enumerate(rows):
-            tiles = (_tile(wanted, grid, *place, tiling.stride) for place in row)
-            busy = (one for one in tiles if one.wanted.any())
-            for tile, views in _read_ahead(reader, slide, network, tiling, busy):
-                canvases.paste(tile, predict(network, views, tiling.stride))
-                pixels += int(tile.wanted.sum())
-            canvases.flush_above(row[0][1] + tiling.stride)
-            progress(number + 1, len(rows))
-    canvases.finish()
-    return pixels
+    stages = Stages()
+    canvases.expect(work.plan)
+    places = work.plan.places
+    with (
+        ThreadPoolExecutor(DECODERS) as decoders,
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        started: deque[tuple[Pixels, Callable[[], Predicted]]] = deque()
+        written: deque[Future[None]] = deque()
+
+        def hand_over() -> None:
+            """Wait for the tile that was started first and give it to the writer."""
+            wanted, result = started.popleft()
+            with stages.at("network"):
+                predicted = result()
+            place = places[stages.tiles]
+            stages.tiles += 1
+            written.append(writer.submit(_write, canvases, place, wanted, predicted, stages))
+            if len(written) > AHEAD:
+                written.popleft().result()
+            progress(stages.tiles, len(places))
+
+        for wanted, views in _read_ahead(work, decoders, reader, stages):
+            with stages.at("network"):
+                started.append((wanted, engine.start(views)))
+            if len(started) > 1:  # a GPU is given the next tile before it is asked for the last
+                hand_over()
+        while started:
+            hand_over()
+        for one in written:
+            one.result()
+        with stages.at("write"):
+            canvases.finish()
+    return stages
+
+
+def views_of(work: Segmenting, place: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """The views of one tile, read by themselves."""
+    with ThreadPoolExecutor(DECODERS) as decoders:
+        return SuperTiles(work.slide, work.spacings, [_squares(work, place)], decoders).read(0)
+
+
+def _write(
+    canvases: Canvases, place: tuple[int, int], wanted: Pixels, predicted: Predicted, stages: Stages
+) -> None:
+    with stages.at("write"):
+        canvases.paste(place, wanted, predicted)
+        stages.pixels += int(np.count_nonzero(wanted))
+
+
+def _read_ahead(
+    work: Segmenting, decoders: ThreadPoolExecutor, reader: ThreadPoolExecutor, stages: Stages
+) -> Iterator[tuple[Pixels, Sequence[NDArray[np.uint8]]]]:
+    """Tiles in order: which pixels are wanted, and the views, read while those before are predicted."""
+    read = _reader(work, decoders)
+    stride, places = work.plan.tile.stride, work.plan.places
+
+    def one(number: int) -> tuple[Pixels, Sequence[NDArray[np.uint8]]]:
+        with stages.at("read"):
+            return work.wanted.pixels(work.grid, *places[number], stride, stride), read(number)
+
+    waiting: deque[Future[tuple[Pixels, Sequence[NDArray[np.uint8]]]]] = deque()
+    for number in range(len(places)):
+        waiting.append(reader.submit(one, number))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _reader(work: Segmenting, decoders: ThreadPoolExecutor) -> Callable[[int], Sequence[NDArray[np.uint8]]]:
+    """What reads the views of a tile by its number, in order."""
+    squares = [_squares(work, place) for place in work.plan.places]
+    if not work.shuffle_context:
+        return SuperTiles(work.slide, work.spacings, squares, decoders).read
+    targets = SuperTiles(work.slide, work.spacings[:1], [one[:1] for one in squares], decoders)
+    return lambda number: [*targets.read(number), *_contexts_from_elsewhere(work, work.plan.places[number])]
+
+
+def _squares(work: Segmenting, place: tuple[int, int]) -> list[Square]:
+    """The views of a tile in px of each spacing: their centres are whole px of all of them."""
+    tile = work.plan.tile
+    found = []
+    for size, spacing in zip(tile.sizes, work.spacings, strict=True):
+        ratio = spacing / work.spacings[0]
+        column, row = (round((start + tile.stride // 2) / ratio) - size // 2 for start in place)
+        found.append((column, row, size))
+    return found
+
+
+def _contexts_from_elsewhere(work: Segmenting, place: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """A tile's contexts around another place of the slide."""
+    grid, tile = work.grid, work.plan.tile
+    steps = (grid.step_x, grid.step_y)
+    x, y = (
+        elsewhere((start + tile.stride / 2) * step, length, tile.stride * step)
+        for start, step, length in zip(place, steps, work.slide.size, strict=True)
+    )
+    return [
+        work.slide.read(centred_window(x, y, size, spacing, work.slide.spacing), (size, size))
+        for size, spacing in list(zip(tile.sizes, work.spacings, strict=True))[1:]
+    ]
 
 
 def elsewhere(place: float, length: float, kept: float) -> float:
@@ -126,53 +198,3 @@ def elsewhere(place: float, length: float, kept: float) -> float:
     if length <= kept:
         return length / 2
     return min(max((place + length / 2) % length, kept / 2), length - kept / 2)
-
-
-def _shuffled_views(
-    slide: Slide, x: float, y: float, kept: tuple[float, float], spec: PatchSpec
-) -> NDArray[np.uint8]:
-    """The target's view around level-0 (x, y), the contexts' around another place of the slide."""
-    target, *contexts = spec.spacings
-    here = read_views(slide, x, y, replace(spec, spacings=(target,)))
-    (x, y) = (elsewhere(*one) for one in zip((x, y), slide.size, kept, strict=True))
-    there = read_views(slide, x, y, replace(spec, spacings=tuple(contexts)))
-    return np.concatenate([here, there])
-
-
-@torch.inference_mode()
-def predict(network: Network, views: NDArray[np.uint8], stride: int) -> Tensor:
-    """Class probabilities (K, stride, stride) in the middle of a tile's views (branches, size, size, 3)."""
-    device = next(network.parameters()).device
-    patches = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float() / 255
-    inputs = [one[None].contiguous(memory_format=torch.channels_last) for one in patches]
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        logits = network(inputs)[0][0].float()  # (K, m, m)
-    margin = (logits.shape[-1] - stride) // 2
-    return torch.softmax(logits[:, margin : margin + stride, margin : margin + stride], dim=0)
-
-
-def _tile(wanted: Wanted, grid: RasterGrid, column: int, row: int, stride: int) -> Tile:
-    return Tile(column, row, wanted.pixels(grid, column, row, stride, stride))
-
-
-def _read_ahead(
-    reader: ThreadPoolExecutor, slide: Slide, network: Network, tiling: Tiling, tiles: Iterator[Tile]
-) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
-    """Tiles with their pixels, read in the background while the ones before are predicted."""
-    spec = replace(network.patch_spec, size=tiling.size)
-    grid = slide.grid(spec.target_spacing)
-    kept = (tiling.stride * grid.step_x, tiling.stride * grid.step_y)
-    waiting: list[tuple[Tile, Future[NDArray[np.uint8]]]] = []
-    for tile in tiles:
-        x = (tile.column + tiling.stride / 2) * grid.step_x
-        y = (tile.row + tiling.stride / 2) * grid.step_y
-        if tiling.shuffle_context:
-            views = reader.submit(_shuffled_views, slide, x, y, kept, spec)
-        else:
-            views = reader.submit(read_views, slide, x, y, spec)
-        waiting.append((tile, views))
-        if len(waiting) > PREFETCH:
-            first, pixels = waiting.pop(0)
-            yield first, pixels.result()
-    for first, pixels in waiting:
-        yield first, pixels.result()

@@ -39,6 +39,22 @@ class Wanted:
         wanted[top:bottom, left:right] = found
         return wanted
 
+    def cells(self, grid: RasterGrid, side: int) -> Pixels:
+        """Which cells of ``side`` px of the grid hold a wanted pixel: (rows, columns), the first cell at the origin.
+
+        Memory: a strip of cells.
+        """
+        rows, columns = -(-grid.height // side), -(-grid.width // side)
+        if self.inside is None:
+            return np.ones((rows, columns), bool)
+        found = np.zeros((rows, columns), bool)
+        at_once = max(1, STRIP_PIXELS // (columns * side * side))  # rows of cells
+        for first in range(0, rows, at_once):
+            count = min(at_once, rows - first)
+            strip = self.pixels(grid, 0, first * side, columns * side, count * side)
+            found[first : first + count] = strip.reshape(count, side, columns, side).any(axis=(1, 3))
+        return found
+
 
 def covered(mask: LabelRaster, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:
     """Which of a block of ``grid``'s pixels hold the centre of a mask pixel above 0.

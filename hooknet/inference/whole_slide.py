@@ -17,8 +17,12 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError
 from hooknet.inference.canvas import Canvas, Piece
-from hooknet.inference.dense import Canvases, Tiling, segment
+from hooknet.inference.choice import choose, engine_kind
+from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
+from hooknet.inference.memory import OutOfMemory, fits, network_budget, tile_bytes
+from hooknet.inference.plan import make_plan
 from hooknet.inference.regions import Wanted
+from hooknet.inference.stages import Stages
 from hooknet.io.masks import Mask, MaskWriter, create_mask
 from hooknet.io.probabilities import create_probabilities
 from hooknet.io.rasters import LabelRaster, open_raster
@@ -54,20 +58,58 @@ def load_network(run: Run, path: Path, slide: str) -> Network:
     return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
-def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> None:
-    """Write the map of a slide (and its probabilities), over what the experiment says and all ``files.labels``."""
-    options = run.settings.infer
-    torch.set_num_threads(run.settings.train.threads)
+def infer(
+    run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles, memory: int | None = None
+) -> Stages:
+    """Write the map of a slide (and its probabilities), over what the experiment says and all ``files.labels``.
+
+    ``memory``: bytes that the process may hold, None for half of what is free (of a GPU most of what is free
+    there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
+    """
+    options, threads = run.settings.infer, run.settings.train.threads
+    torch.set_num_threads(threads)
     network = load_network(run, checkpoint, slide.id)
-    label_map = run.dataset.label_map
-    seen = np.zeros(len(label_map) + 1, np.int64)
+    kind = engine_kind(network, options)
+    budget = network_budget(next(network.parameters()).device, memory)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
         masks = [stack.enter_context(Mask.open(path)) for path in files.labels]
         inside = _inside(run, slide, opened, files)
         if inside is not None:
             stack.enter_context(inside)
+        wanted = Wanted(inside, tuple(masks))
         grid = opened.grid(network.patch_spec.target_spacing)
+        while True:
+            allowed = fits(network.shape, kind, budget)
+            plan = make_plan(network.shape, grid, wanted, allowed, options.tile, options.rim)
+            work = Segmenting(opened, run.settings.spacings, wanted, plan, run.settings.shuffle_context)
+            try:
+                return _write_map(run, slide.id, network, work, files)
+            except OutOfMemory as error:
+                budget = min(budget, tile_bytes(network.shape, kind, plan.tile)) / 2
+                if not allowed(plan.tile) or plan.tile == next(network.shape.tiles(options.rim)):
+                    raise MaskError(
+                        f"{files.output}: out of memory with the smallest tile, {plan.tile.sizes[0]} px ({error}); "
+                        "free memory, or use a network of fewer filters"
+                    ) from error
+                logger.warning(
+                    "%s: out of memory with tiles of %d px; trying smaller ones", slide.id, plan.tile.sizes[0]
+                )
+
+
+def _write_map(run: Run, slide: str, network: Network, work: Segmenting, files: MapFiles) -> Stages:
+    """Predict a slide by a plan; nothing is left behind where that fails."""
+    options, label_map, grid = run.settings.infer, run.dataset.label_map, work.grid
+    tile = work.plan.tile
+    if options.tile is not None and tile.sizes[0] > options.tile:
+        logger.warning(
+            "%s: tiles of %d px, more than infer.tile %d: the smallest without seams",
+            slide,
+            tile.sizes[0],
+            options.tile,
+        )
+    seen = np.zeros(len(label_map) + 1, np.int64)
+    with contextlib.ExitStack() as stack:
         writer = stack.enter_context(create_mask(files.output, grid, label_map.names, label_map.palette()))
         canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
         shares = None
@@ -76,19 +118,16 @@ def infer(run: Run, slide: SlideSettings, checkpoint: Path, files: MapFiles) -> 
                 create_probabilities(files.probabilities, grid, label_map.names)
             )
             shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
-        progress = stack.enter_context(_progress(slide.id))
-        tiling = Tiling.of(network, options.tile, options.rim, run.settings.shuffle_context)
-        if tiling.size > options.tile:
-            logger.warning(
-                "%s: tiles of %d px, more than infer.tile %d: the smallest without seams",
-                slide.id,
-                tiling.size,
-                options.tile,
-            )
-        pixels = segment(
-            network, opened, Wanted(inside, tuple(masks)), tiling, Canvases(canvas, shares), progress
-        )
-    _tell(slide.id, label_map.names, seen, pixels)
+        stages = Stages()
+        if work.plan.places:
+            views = views_of(work, work.plan.places[work.plan.fullest])
+            threads = run.settings.train.threads
+            engine = choose(network, tile, options, threads, shares is not None, views)
+            progress = stack.enter_context(_progress(slide))
+            stages = segment(work, engine, Canvases(canvas, shares), progress)
+    logger.info("%s: views of %s px every %d px; %s", slide, tile.sizes, tile.stride, stages)
+    _tell(slide, label_map.names, seen, stages.pixels)
+    return stages
 
 
 def _writes(writer: MaskWriter, seen: np.ndarray) -> Callable[[int, int, Piece], None]:
@@ -133,16 +172,16 @@ def _check_fits(run: Run, checkpoint: Checkpoint, path: Path) -> None:
 
 @contextlib.contextmanager
 def _progress(slide: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line for every tenth elsewhere."""
+    """A bar on a terminal, a line for every tenth elsewhere; told (tiles done, tiles)."""
     if sys.stderr.isatty():
         with Progress() as bars:
             task = bars.add_task(f"predict {slide}", total=None)
-            yield lambda done, rows: bars.update(task, completed=done, total=rows)
+            yield lambda done, tiles: bars.update(task, completed=done, total=tiles)
     else:
 
-        def tell(done: int, rows: int) -> None:
-            if done * 10 // rows > (done - 1) * 10 // rows:
-                logger.info("%s: %d of %d rows of tiles", slide, done, rows)
+        def tell(done: int, tiles: int) -> None:
+            if done * 10 // tiles > (done - 1) * 10 // tiles:
+                logger.info("%s: %d of %d tiles", slide, done, tiles)
 
         yield tell
 

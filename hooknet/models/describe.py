@@ -57,13 +57,13 @@ def _cell(last: Convolution | None, pixel_um: float) -> str:
 
 def _work(shape: UNetShape, largest_tile: int, rim: int | None) -> list[str]:
     of = shape.settings
-    tile, stride = shape.tile(largest_tile, rim)
+    tile = shape.tile(largest_tile, rim)
     unit = stride_unit(of.spacings, of.depth)
-    in_training, in_tile = (shape.multiply_accumulates_per_pixel(size) / 1000 for size in (None, tile))
+    in_training, in_tile = shape.multiply_accumulates_per_pixel() / 1000, shape.work_per_pixel(tile) / 1000
+    views = " and ".join(map(str, tile.sizes))
     dropped = shape.rim if rim is None else rim
     return [
         f"work: {in_training:,.0f} kMAC per output px in training",
-        f"inference: tiles of {tile} px every {stride} px (a multiple of {unit}, so that no seam shows), "
-        f"{in_tile:,.0f} kMAC per px of a tile's output"
-        + (f", {dropped} px of its rim dropped" if dropped else ""),
+        f"inference: views of {views} px every {tile.stride} px (a multiple of {unit}, so that no seam shows), "
+        f"{in_tile:,.0f} kMAC per px of the map" + (f", {dropped} px of its rim dropped" if dropped else ""),
     ]

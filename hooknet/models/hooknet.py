@@ -8,6 +8,7 @@ layers of the official code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -50,11 +51,12 @@ class Branch(nn.ModuleDict):
             self[name] = Merge(of.merge, hooked, of.block_width(depth), of.activation)
 
     def forward(
-        self, x: Tensor, maps: Mapping[tuple[int, int], Tensor]
+        self, x: Tensor, maps: Mapping[tuple[int, int], Tensor], finest: int | None = None
     ) -> tuple[dict[int, Tensor], Tensor | None]:
         """(B, 3, M, M) and maps of coarser branches by (branch, depth) -> own maps that hooks take, by depth.
 
-        And the logits, None for a branch without loss.
+        And the logits, None for a branch without loss.  ``finest``: the decoder depth to stop at, None for all
+        that is built; logits come from depth 0 only.
         """
         skips = []
         for depth in range(self.depth):
@@ -63,11 +65,12 @@ class Branch(nn.ModuleDict):
             x = functional.max_pool2d(x, 2)
         x = self._merge(self["mid"](x), self.depth, maps)
         own = {}
-        for depth in reversed(range(self.finest, self.depth)):
+        last = self.finest if finest is None else finest
+        for depth in reversed(range(last, self.depth)):
             x = self._merge(self[f"dec{depth}"](x, skips.pop()), depth, maps)
             if depth in self.given:  # others are let go: at large tiles they weigh more than the network
                 own[depth] = x
-        return own, self["out"](x) if "out" in self else None
+        return own, self["out"](x) if last == 0 and "out" in self else None
 
     def _merge(self, x: Tensor, depth: int, maps: Mapping[tuple[int, int], Tensor]) -> Tensor:
         for hook, name in self.hooks[depth]:
@@ -98,3 +101,15 @@ class HookNet(Network):
             if predicted is not None:
                 logits.append(predicted)
         return logits[::-1]
+
+    def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
+        """Concentric views (B, 3, M, M), each of its own size, target first -> the target's logits (B, K, m, m)."""
+        self._check_views(patches)
+        maps: dict[tuple[int, int], Tensor] = {}
+        for branch in reversed(range(1, len(patches))):
+            own, _ = self[branch_name(branch)](
+                patches[branch], maps, self.settings.shape.needed_depth(branch)
+            )
+            maps |= {(branch, depth): features for depth, features in own.items()}
+        _, logits = self[branch_name(0)](patches[0], maps)
+        return cast(Tensor, logits)

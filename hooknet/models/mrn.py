@@ -80,30 +80,39 @@ class MRN(Network):
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
         """Concentric patches (B, 3, M, M) of 0..1, target first -> [logits (B, K, M, M)]."""
         self._check(patches)
-        contexts = [self._aligned(branch, patches[branch]) for branch in range(1, len(patches))]
+        return [self._logits(patches)]
+
+    def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
+        """Concentric views (B, 3, M, M), each of its own size, target first -> the target's logits (B, K, M, M)."""
+        self._check_views(patches)
+        return self._logits(patches)
+
+    def _logits(self, patches: Sequence[Tensor]) -> Tensor:
+        size = patches[0].shape[-1]
+        contexts = [self._aligned(branch, patches[branch], size) for branch in range(1, len(patches))]
         target = cast(Target, self._encoder(0))
         maps = [list(one) for one in zip(target.encode(patches[0]), *contexts, strict=True)]
         del contexts  # decode lets go what it has joined
-        return [target.decode(maps)]
+        return target.decode(maps)
 
-    def _aligned(self, branch: int, patch: Tensor) -> list[Tensor]:
-        """The maps of a context's encoder, one a depth, of the target's field of view."""
-        share = self.settings.spacings[0] / self.settings.spacings[branch]
-        return [align(one, share) for one in self._encoder(branch).encode(patch)]
+    def _aligned(self, branch: int, patch: Tensor, size: int) -> list[Tensor]:
+        """The maps of a context's encoder, one a depth, of the field of view of a target's ``size`` px."""
+        share = self.settings.spacings[0] * size / (self.settings.spacings[branch] * patch.shape[-1])
+        maps = self._encoder(branch).encode(patch)
+        return [align(one, share, size >> depth) for depth, one in enumerate(maps)]
 
     def _encoder(self, branch: int) -> Encoder:
         return cast(Encoder, self[branch_name(branch)])
 
 
-def align(context: Tensor, share: float) -> Tensor:
-    """The central ``share`` of the field of view of (B, C, s, s), resampled bilinearly to as many pixels.
+def align(context: Tensor, share: float, size: int) -> Tensor:
+    """The central ``share`` of the field of view of (B, C, s, s), resampled bilinearly to ``size`` px a side.
 
     Exact also where the share is no whole number of feature pixels, which a crop would have to round: a
     context of 16 times the spacing has one pixel of 16 at depth 4, about a corner.
     """
     # Mixed precision must not touch the grid: in bf16 its places are px off at the rim of a large tile.
     whole = context if context.dtype == torch.float64 else context.float()
-    size = context.shape[-1]
     axis = (2 * torch.arange(size, dtype=whole.dtype, device=whole.device) + 1 - size) * (share / size)
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     grid = torch.stack([columns, rows], dim=-1).expand(context.shape[0], -1, -1, -1)

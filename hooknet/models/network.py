@@ -33,6 +33,15 @@ class Network(nn.ModuleDict):
         M may be any legal size, the same for all.  ShapeError for others.
         """
 
+    @abstractmethod
+    def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
+        """Concentric views (B, 3, M, M) of 0..1, target first, each of its own size -> target's logits (B, K, m, m).
+
+        For inference: the sizes are those of ``shape.view_sizes`` or larger ones of equal pooling grids, and what
+        the target does not need is not computed.  The logits are those of :meth:`forward`, to rounding, away from
+        rims that padding shows in.  ShapeError for views that are too small.
+        """
+
     def regularised_kernels(self) -> Iterator[nn.Parameter]:
         """The kernels under weight decay: those of blocks and up-convolutions, as in the official code."""
         for module in self.modules():
@@ -44,6 +53,17 @@ class Network(nn.ModuleDict):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1 - self.settings.batch_norm_momentum  # torch counts from the other end
+
+    def _check_views(self, patches: Sequence[Tensor]) -> None:
+        """ShapeError unless there is a large enough view for each spacing."""
+        found = tuple(int(patch.shape[-1]) for patch in patches)
+        wanted = self.shape.view_sizes(found[0]) if found else ()
+        if len(found) != len(wanted) or any(one < least for one, least in zip(found, wanted, strict=True)):
+            raise ShapeError(
+                f"views of {found} px; give one for each spacing, of {wanted} px or more, target first"
+            )
+        for size in found:
+            self.shape.output_size(size)  # raises for a size that a pooling or a crop would misalign
 
     def _check(self, patches: Sequence[Tensor]) -> None:
         found = [tuple(patch.shape[1:]) for patch in patches]

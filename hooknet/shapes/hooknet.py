@@ -13,7 +13,8 @@ from typing import Literal
 
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks
-from hooknet.shapes.sizes import decoder_sizes, encoder_sizes
+from hooknet.shapes.sizes import decoder_sizes, encoder_sizes, legal_sizes
+from hooknet.shapes.tiles import smallest_view
 from hooknet.shapes.unet import Join, UNetSettings, UNetShape
 from hooknet.shapes.work import Convolution
 
@@ -94,6 +95,11 @@ class HookNetShape(UNetShape):
         return 0
 
     @property
+    def skipped_encoders(self) -> int:
+        """The target's own."""
+        return 1
+
+    @property
     def joins(self) -> tuple[Join, ...]:
         """The hooks."""
         return tuple(
@@ -139,12 +145,46 @@ class HookNetShape(UNetShape):
         of = self.settings
         return decoder_sizes(self.size_of(patch_size), of.depth, of.convolutions, of.hooked)
 
+    def view_sizes(self, target_size: int) -> tuple[int, ...]:
+        """Px a side of the smallest legal views whose decoder maps fill what they are hooked into."""
+        of = self.settings
+        sizes = [target_size]
+        for branch in range(1, len(of.spacings)):
+            given = [hook for hook in of.all_hooks if hook.source == branch]
+            wanted = [
+                (one.source_depth, self.decoder_sizes(sizes[one.target])[one.target_depth]) for one in given
+            ]
+            smallest = legal_sizes(2**62, of.depth, of.convolutions, of.hooked)[0]
+            step = 2 ** (of.depth + 1)
+            start = smallest + (of.patch_size - smallest) % step
+            sizes.append(
+                smallest_view(
+                    start,
+                    of.depth,
+                    lambda size, wanted=wanted: all(
+                        self.decoder_sizes(size)[d] >= least for d, least in wanted
+                    ),
+                )
+            )
+        return tuple(sizes)
+
+    def needed_depth(self, branch: int) -> int:
+        """The finest decoder depth of a branch that the target's logits need; 0 for the target."""
+        taken = [hook.source_depth for hook in self.settings.all_hooks if hook.source == branch]
+        return 0 if branch == 0 else min(taken)
+
     def convolutions(self, patch_size: int | None = None) -> Iterator[Convolution]:
         """Every convolution, target first, for patches of the training size or another."""
-        for branch in range(len(self.settings.spacings)):
-            yield from self._branch(branch, self.size_of(patch_size))
+        for branch, finest in enumerate(self.settings.finest_depths):
+            yield from self._branch(branch, self.size_of(patch_size), finest, branch in self.output_branches)
 
-    def _branch(self, branch: int, patch_size: int) -> Iterator[Convolution]:
+    def inference_convolutions(self, sizes: tuple[int, ...]) -> Iterator[Convolution]:
+        """The convolutions that the target's logits need, for views of these sizes, target first."""
+        for branch, size in enumerate(sizes):
+            yield from self._branch(branch, size, self.needed_depth(branch), branch == 0)
+
+    def _branch(self, branch: int, patch_size: int, finest: int, predicts: bool) -> Iterator[Convolution]:
+        """The convolutions of a branch up to decoder depth ``finest``, and the last where it predicts."""
         of, name = self.settings, branch_name(branch)
         encoder = encoder_sizes(patch_size, of.depth, of.convolutions)
         decoder = self.decoder_sizes(patch_size)
@@ -152,12 +192,12 @@ class HookNetShape(UNetShape):
             place = f"{name}.enc{depth}" if depth < of.depth else f"{name}.mid"
             yield from self._block(place, of.block_width(depth - 1) if depth else 3, depth, encoder[depth])
         yield from self._projections(branch, of.depth, decoder)
-        for depth in reversed(range(of.finest_depths[branch], of.depth)):
+        for depth in reversed(range(finest, of.depth)):
             below, width = self.map_width(branch, depth + 1), of.block_width(depth)
             yield Convolution(f"{name}.dec{depth}.up", below, width, 3, 2 * decoder[depth + 1] - 2)
             yield from self._block(f"{name}.dec{depth}", 2 * width, depth, decoder[depth])
             yield from self._projections(branch, depth, decoder)
-        if branch in self.output_branches:
+        if predicts:
             yield Convolution(f"{name}.out", self.map_width(branch, 0), of.classes, 1, decoder[0])
 
     def _block(self, place: str, incoming: int, depth: int, size: int) -> Iterator[Convolution]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooks import branch_name
-from hooknet.shapes.tiles import stride_unit
+from hooknet.shapes.tiles import smallest_view, stride_unit
 from hooknet.shapes.unet import Join, UNetSettings, UNetShape
 from hooknet.shapes.work import Convolution
 
@@ -60,11 +60,26 @@ class MRNShape(UNetShape):
         coarsest = 1 << of.depth
         return (2 * of.convolutions + 1) * (coarsest - 1) + (of.convolutions + 1) * coarsest
 
-    def kept(self, tile_size: int, rim: int) -> int:
-        """What a tile's rim leaves; 0 where a context's own rim would reach into the target's view."""
-        spacings = self.settings.spacings
-        within = tile_size * (1 - spacings[0] / spacings[1]) >= 2 * rim
-        return max(0, super().kept(tile_size, rim)) if within else 0
+    def view_sizes(self, target_size: int) -> tuple[int, ...]:
+        """Px a side of the target's view, and of contexts that hold it and all that padding reaches around it."""
+        of = self.settings
+        step = 2 ** (of.depth + 1)
+        return (
+            target_size,
+            *(
+                smallest_view(
+                    of.patch_size % step or step,
+                    of.depth,
+                    lambda size, ratio=spacing / of.spacings[0]: size >= target_size / ratio + 2 * self.rim,
+                )
+                for spacing in of.spacings[1:]
+            ),
+        )
+
+    @property
+    def skipped_encoders(self) -> int:
+        """One a spacing: those of the contexts are resampled to the target's view."""
+        return len(self.settings.spacings)
 
     @property
     def joins(self) -> tuple[Join, ...]:
@@ -95,12 +110,18 @@ class MRNShape(UNetShape):
 
     def convolutions(self, patch_size: int | None = None) -> Iterator[Convolution]:
         """Every convolution, target first, for patches of the training size or another."""
-        of, size = self.settings, self.output_size(patch_size)
-        for branch in range(len(of.spacings)):
+        size = self.output_size(patch_size)
+        yield from self.inference_convolutions((size,) * len(self.settings.spacings))
+
+    def inference_convolutions(self, sizes: tuple[int, ...]) -> Iterator[Convolution]:
+        """Every convolution, since all reach the target's logits, for views of these sizes, target first."""
+        of = self.settings
+        for branch, size in enumerate(sizes):
             name = branch_name(branch)
             for depth in range(of.depth + 1):
                 place = f"{name}.enc{depth}" if depth < of.depth else f"{name}.mid"
                 yield from self._block(place, of.block_width(depth - 1) if depth else 3, depth, size)
+        size = sizes[0]
         for depth in reversed(range(of.depth)):
             width = of.block_width(depth)
             yield Convolution(f"target.dec{depth}.up", self.map_width(depth + 1), width, 3, size >> depth)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import isclose, log2
 
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooks import TOLERANCE, check_spacings
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is read and kept at a place: views of ``sizes`` px a side, target first, for ``stride`` px of the map.
+
+    All views have one centre, on a multiple of the stride from the slide's origin; of the target's output
+    [centre - stride / 2, centre + stride / 2) is kept.
+    """
+
+    sizes: tuple[int, ...]
+    stride: int
 
 
 def stride_unit(spacings: Sequence[float], depth: int) -> int:
@@ -24,28 +37,12 @@ def stride_unit(spacings: Sequence[float], depth: int) -> int:
     return 1 << (depth + round(log2(spacings[-1] / spacings[0])))
 
 
-def tile_sizes(patch_size: int, depth: int, at_most: int) -> range:
-    """Sizes of inference tiles in px, from the training patch up to ``at_most``.
+def smallest_view(start: int, depth: int, suffices: Callable[[int], bool]) -> int:
+    """The smallest size of ``start``, ``start`` + 2^(D + 1), ... px that suffices.
 
-    They differ by 2^(D + 1), so that the pooling grid lies about the centre as it did in training.
+    In such steps the pooling grid lies about the centre as it does in a patch of ``start`` px.
     """
-    return range(patch_size, at_most + 1, 2 ** (depth + 1))
-
-
-def inference_tile(
-    patch_size: int, spacings: Sequence[float], depth: int, at_most: int, kept: Callable[[int], int]
-) -> tuple[int, int]:
-    """(tile size, stride) in px: the longest stride that tiles of ``at_most`` px allow, in the smallest tile.
-
-    ``kept``: how many px a side of a tile's output are good to keep.  Where ``at_most`` is too small for one
-    stride unit, the smallest tile that holds one.  Put tile centres on multiples of the stride from the
-    slide's origin and keep [centre - stride / 2, centre + stride / 2).
-    """
-    stride = unit = stride_unit(spacings, depth)
-    allowed = tile_sizes(patch_size, depth, at_most)
-    if allowed:
-        stride = max(unit, kept(allowed[-1]) // unit * unit)
-    tile_size = patch_size
-    while kept(tile_size) < stride:
-        tile_size += 2 ** (depth + 1)
-    return tile_size, stride
+    size = start
+    while not suffices(size):
+        size += 2 ** (depth + 1)
+    return size

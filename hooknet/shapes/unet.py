@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from typing import Literal
 
 from hooknet.coordinates import PatchSpec
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooks import check_spacings
 from hooknet.shapes.sizes import check_network
-from hooknet.shapes.tiles import inference_tile
+from hooknet.shapes.tiles import Tile, smallest_view, stride_unit
 from hooknet.shapes.work import Convolution
 
 Activation = Literal["relu", "leaky_relu"]
@@ -93,6 +94,11 @@ class UNetShape(ABC):
 
     @property
     @abstractmethod
+    def skipped_encoders(self) -> int:
+        """How many encoders' maps of the target's view wait to be skipped over to its decoder."""
+
+    @property
+    @abstractmethod
     def joins(self) -> tuple[Join, ...]:
         """Where branches meet."""
 
@@ -115,17 +121,57 @@ class UNetShape(ABC):
         """A patch size, that of training where none is given."""
         return self.settings.patch_size if patch_size is None else patch_size
 
-    def tile(self, at_most: int, rim: int | None = None) -> tuple[int, int]:
-        """(tile size, stride) of inference in px, for tiles of ``at_most`` px; see :func:`inference_tile`."""
-        dropped = self.rim if rim is None else rim
-        of = self.settings
-        return inference_tile(
-            of.patch_size, of.spacings, of.depth, at_most, lambda size: self.kept(size, dropped)
-        )
+    @abstractmethod
+    def view_sizes(self, target_size: int) -> tuple[int, ...]:
+        """Px a side of the smallest views that a target view of ``target_size`` px can do with in inference.
+
+        Target first.  Contexts are cropped to what reaches the target's logits, so that what is computed of a
+        tile is the same as with larger ones.
+        """
+
+    @abstractmethod
+    def inference_convolutions(self, sizes: tuple[int, ...]) -> Iterator[Convolution]:
+        """The convolutions that the target's logits need, for views of these sizes, target first."""
+
+    def tiles(self, rim: int | None = None) -> Iterator[Tile]:
+        """Seamless tiles without end, smallest first, one for each multiple of the stride unit.
+
+        ``rim`` px at each side of an output are dropped; None drops those that padding shows in.
+        """
+        of, dropped = self.settings, self.rim if rim is None else rim
+        unit, size = stride_unit(of.spacings, of.depth), of.patch_size
+        for number in count(1):
+            size = smallest_view(
+                size, of.depth, lambda one, least=number * unit: self.kept(one, dropped) >= least
+            )
+            yield Tile(self.view_sizes(size), number * unit)
+
+    def tile(self, at_most: int, rim: int | None = None) -> Tile:
+        """The tile of the longest stride whose target view is ``at_most`` px; the smallest there is if none is."""
+        fitting = list(takewhile(lambda one: one.sizes[0] <= at_most, self.tiles(rim)))
+        return fitting[-1] if fitting else next(self.tiles(rim))
 
     def kept(self, tile_size: int, rim: int) -> int:
         """Px a side of a tile's output that are good to keep when ``rim`` px at each side are not."""
         return self.output_size(tile_size) - 2 * rim
+
+    def tile_work(self, tile: Tile) -> int:
+        """Multiply-accumulate operations of a tile."""
+        return sum(one.multiply_accumulates for one in self.inference_convolutions(tile.sizes))
+
+    def work_per_pixel(self, tile: Tile) -> float:
+        """Multiply-accumulate operations per px of the map."""
+        return self.tile_work(tile) / tile.stride**2
+
+    def tile_values(self, tile: Tile) -> int:
+        """Numbers that a tile's feature maps come to where most are needed at once, nearly.
+
+        The maps that go into and come out of the largest convolution, and all that wait to be skipped over to
+        the decoder.  How many bytes that is depends on what computes (see :mod:`hooknet.inference.memory`).
+        """
+        found = list(self.inference_convolutions(tile.sizes))
+        encoder = {one.stage: one.output_values for one in found if one.stage.startswith("target.enc")}
+        return max(one.values for one in found) + self.skipped_encoders * sum(encoder.values())
 
     @property
     def parameter_count(self) -> int:

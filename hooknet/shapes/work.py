@@ -27,6 +27,16 @@ class Convolution:
         return self.incoming * self.outgoing * self.kernel**2 * self.size**2
 
     @property
+    def output_values(self) -> int:
+        """Numbers in the map that comes out."""
+        return self.outgoing * self.size**2
+
+    @property
+    def values(self) -> int:
+        """Numbers in the maps that go in (as large as the output, nearly) and come out."""
+        return (self.incoming + self.outgoing) * self.size**2
+
+    @property
     def parameters(self) -> int:
         """Trained numbers: kernel, bias, and scale and shift of the batch normalisation."""
         own = self.incoming * self.outgoing * self.kernel**2 + self.outgoing

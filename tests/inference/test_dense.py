@@ -1,38 +1,22 @@
 """What is written is where the slide has it, whatever the tiles: seen through networks of known weights."""
 
+from dataclasses import replace
+
 import made_networks
 import made_slides
 import numpy as np
 import pytest
 import torch
+from made_maps import planned, segmented
 
-from hooknet.coordinates import RasterGrid
 from hooknet.inference.canvas import Canvas
-from hooknet.inference.dense import Canvases, Tiling, elsewhere, predict, segment
+from hooknet.inference.dense import Canvases, elsewhere, segment, views_of
+from hooknet.inference.engines import TorchEngine
 from hooknet.inference.regions import Wanted
 from hooknet.io.masks import Mask
 from hooknet.io.patches import read_views
 from hooknet.io.slides import Slide
-from hooknet.shapes.tiles import stride_unit
-
-
-def segmented(network, slide, at_most, wanted=None, bands=0, shuffle_context=False):
-    """The map of a slide (and its probabilities)."""
-    grid = slide.grid(network.patch_spec.target_spacing)
-    found = np.zeros((1, grid.height, grid.width), np.uint8)
-    shares = np.zeros((bands, grid.height, grid.width), np.uint8)
-
-    def onto(target):
-        def write(column, row, block):
-            target[:, row : row + block.shape[1], column : column + block.shape[2]] = block
-
-        return Canvas(grid.width, grid.height, len(target), write)
-
-    canvases = Canvases(onto(found), onto(shares) if bands else None)
-    tiling = Tiling.of(network, at_most, shuffle_context=shuffle_context)
-    pixels = segment(network, slide, wanted or Wanted(None), tiling, canvases)
-    assert pixels == (found > 0).sum()
-    return (found[0], shares) if bands else found[0]
+from hooknet.shapes.tiles import Tile, stride_unit
 
 
 @pytest.mark.parametrize(("depth", "patch"), [(1, 26), (2, 30), (3, 62)])
@@ -102,15 +86,14 @@ def test_a_shuffled_context_is_that_of_a_tile_elsewhere(tmp_path, depth, patch):
     network = made_networks.looking_at(1, (0.5, 0.5 * ratio), depth, patch)
     found = segmented(network, slide, 64, shuffle_context=True)
     height, width = coarse.shape
-    tiling, wanted = Tiling.of(network, 64), np.zeros((height + 400, width + 400), np.uint8)
-    half = tiling.stride // 2
-    for row in tiling.rows(slide.grid(0.5)):
-        for left, top in row:
-            x = int(elsewhere(left + half, width, tiling.stride))
-            y = int(elsewhere(top + half, height, tiling.stride))
-            there = coarse[y - half : y + half, x - half : x + half]
-            assert there.shape == (tiling.stride, tiling.stride)  # nothing from beside the slide
-            wanted[200 + top : 200 + top + 2 * half, 200 + left : 200 + left + 2 * half] = there
+    plan, wanted = planned(network, slide, 64).plan, np.zeros((height + 400, width + 400), np.uint8)
+    stride, half = plan.tile.stride, plan.tile.stride // 2
+    for left, top in plan.places:
+        x = int(elsewhere(left + half, width, stride))
+        y = int(elsewhere(top + half, height, stride))
+        there = coarse[y - half : y + half, x - half : x + half]
+        assert there.shape == (stride, stride)  # nothing from beside the slide
+        wanted[200 + top : 200 + top + stride, 200 + left : 200 + left + stride] = there
     np.testing.assert_array_equal(found, wanted[200 : 200 + height, 200 : 200 + width] + 1)
     assert 0.4 < (found == coarse + 1).mean() < 0.6  # two slides of random squares agree on a half
     np.testing.assert_array_equal(segmented(network, slide, 64), coarse + 1)
@@ -171,7 +154,7 @@ def test_no_tile_size_shows_in_the_map(noise_slide, spacings, depth, patch, more
     slide = Slide(noise_slide[0], made_slides.square(0.5))
     network = made_networks.random_network(spacings, depth, patch, **more)
     found = [segmented(network, slide, at_most, bands=3) for at_most in (1, patch + 40, 260)]
-    strides = {Tiling.of(network, at_most).stride for at_most in (1, patch + 40, 260)}
+    strides = {planned(network, slide, at_most).plan.tile.stride for at_most in (1, patch + 40, 260)}
     assert len(strides) >= 2
     for labels, shares in found[1:]:
         # Sums in another order differ in the last bits: a byte of probability may round the other way.
@@ -185,8 +168,6 @@ def test_the_map_is_that_of_one_forward_pass_over_one_big_patch(noise_slide, spa
     slide = Slide(noise_slide[0], made_slides.square(0.5))
     network = made_networks.random_network(spacings, depth, 38)
     found, shares = segmented(network, slide, 60, bands=3)
-    from dataclasses import replace
-
     size = 38 + 16 * 16  # larger than the slide
     x, y = 104.0, 72.0  # a multiple of the stride unit, so that the pooling grid is the same
     assert x % stride_unit(spacings, depth) == y % stride_unit(spacings, depth) == 0
@@ -244,31 +225,37 @@ def test_probabilities_are_bytes_of_the_softmax(noise_slide):
 
 def test_the_middle_of_a_tile_is_predicted():
     network = made_networks.looking_at(0, (0.5,), 1, 12)
-    view = np.zeros((1, 40, 40, 3), np.uint8)
-    view[0, 18, 23] = 255
-    shares = predict(network, view, 16)
-    assert shares.shape == (2, 16, 16)
-    assert (shares[1] > 0.5).nonzero().tolist() == [[6, 11]]  # 12 px are left out on each side
-    torch.testing.assert_close(shares.sum(dim=0), torch.ones(16, 16))
+    view = np.zeros((40, 40, 3), np.uint8)
+    view[18, 23] = 255
+    found = TorchEngine(network, Tile((40,), 16), True, "fp32").start([view], logits=True)()
+    assert found.labels.shape == (16, 16)
+    assert np.argwhere(found.labels == 2).tolist() == [[6, 11]]  # 12 px are left out on each side
+    np.testing.assert_array_equal(found.logits.argmax(axis=0) + 1, found.labels)
+    np.testing.assert_array_equal(found.shares.argmax(axis=0) + 1, found.labels)
 
 
-def test_kept_squares_cover_the_grid_once_around_multiples_of_the_stride():
-    tiling, grid = Tiling(38, 24), RasterGrid(211, 150, 0.5, 1.0, 1.0)
-    seen = np.zeros((150 + 48, 211 + 48), int)
-    for row in tiling.rows(grid):
-        for left, top in row:
-            assert (left + 12) % 24 == (top + 12) % 24 == 0
-            seen[24 + top : 48 + top, 24 + left : 48 + left] += 1
-    assert (seen[24 : 24 + 150, 24 : 24 + 211] == 1).all()
-
-
-def test_progress_is_told_row_by_row(noise_slide):
+def test_progress_is_told_tile_by_tile(noise_slide):
     slide = Slide(noise_slide[0], made_slides.square(0.5))
     network, told = made_networks.looking_at(0, (0.5,), 2, 30), []
+    work = planned(network, slide, 64)
     canvas = Canvas(211, 150, 1, lambda *_: None)
-    segment(network, slide, Wanted(None), Tiling.of(network, 64), Canvases(canvas), lambda *a: told.append(a))
+    engine = TorchEngine(network, work.plan.tile, False, "fp32")
+    segment(work, engine, Canvases(canvas), lambda *a: told.append(a))
     assert told == [(number + 1, len(told)) for number in range(len(told))]
-    assert len(told) > 3
+    assert len(told) == len(work.plan.places) > 3
+
+
+def test_views_of_a_tile_are_concentric_patches(noise_slide):
+    slide = Slide(noise_slide[0], made_slides.square(0.5))
+    network = made_networks.looking_at(1, (0.5, 2.0), 2, 38)
+    work = planned(network, slide, 64)
+    stride = work.plan.tile.stride
+    for left, top in work.plan.places:
+        found = views_of(work, (left, top))
+        for view, size, spacing in zip(found, work.plan.tile.sizes, work.spacings, strict=True):
+            spec = replace(network.patch_spec, size=size, spacings=(spacing,))
+            wanted = read_views(slide, left + stride / 2, top + stride / 2, spec)[0]
+            np.testing.assert_array_equal(view, wanted)
 
 
 def test_a_read_that_fails_ends_the_segmentation(noise_slide, monkeypatch):

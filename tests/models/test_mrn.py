@@ -82,7 +82,7 @@ def test_contexts_lie_on_the_target_to_a_tenth_of_a_feature_pixel_at_every_depth
         own, context = places(size, 0.5, depth), places(size, 0.5 * ratio, depth)
         pixel = 0.5 * 2**depth
         if own.shape[-1] * (1 - 1 / ratio) >= 2:  # else interpolation meets the map's border
-            assert (align(context, 1 / ratio) - own).abs().max() < 0.1 * pixel
+            assert (align(context, 1 / ratio, size >> depth) - own).abs().max() < 0.1 * pixel
 
 
 def test_the_check_of_alignment_would_see_a_crop_by_whole_pixels():
@@ -111,7 +111,7 @@ def test_alignment_holds_under_mixed_precision():
     # In bf16 a sampling grid would have 8 bits: off by px at the rim of a large tile.
     context, own = (places(1024, spacing, 0).float() for spacing in (8.0, 0.5))
     with torch.autocast("cpu", torch.bfloat16):
-        found = align(context, 1 / 16)
+        found = align(context, 1 / 16, 1024)
     assert found.dtype == torch.float32
     assert (found - own).abs().max() < 0.1 * 0.5
     of = settings(spacings=(0.5, 8.0), depth=3, filters=4, patch_size=64)
@@ -130,7 +130,7 @@ def test_align_is_enlarging_and_then_cutting_out_the_middle(ratio, size, channel
     enlarged = functional.interpolate(x, scale_factor=ratio, mode="bilinear", align_corners=False)
     start = (size * ratio - size) // 2
     expected = enlarged[..., start : start + size, start : start + size]
-    assert (align(x, 1 / ratio) - expected).abs().max() < 1e-12
+    assert (align(x, 1 / ratio, size) - expected).abs().max() < 1e-12
 
 
 @st.composite
@@ -170,17 +170,33 @@ def test_the_arithmetic_foretells_every_layer_of_the_built_network(of):
 def test_what_is_kept_of_a_tile_does_not_depend_on_the_tile(spacings, depth, convolutions):
     of = settings(spacings=spacings, depth=depth, convolutions=convolutions, patch_size=4 * 2**depth)
     network = random_network(of)
-    size, stride = network.shape.tile(1)
+    tile = next(network.shape.tiles())
     more = 4 * 2 ** (depth + 1)
-    wide = [torch.rand(1, 3, size + more, size + more).double() for _ in spacings]
+    wide = [torch.rand(1, 3, size + more, size + more).double() for size in tile.sizes]
     near = [one[..., more // 2 : -more // 2, more // 2 : -more // 2] for one in wide]
     with torch.no_grad():
-        large, small = network(wide)[0], network(near)[0]
+        large, small = network.target_logits(wide), network.target_logits(near)
     part = large[..., more // 2 : -more // 2, more // 2 : -more // 2]
-    rim = (size - stride) // 2
+    rim = (tile.sizes[0] - tile.stride) // 2
     assert rim >= network.shape.rim
     assert (part - small)[..., rim:-rim, rim:-rim].abs().max() < 1e-9
     assert (part - small).abs().max() > 1e-3  # at the border the padding does show
+
+
+def test_views_of_one_size_give_the_logits_of_training():
+    network = random_network(settings(spacings=(1.0, 8.0), depth=2, convolutions=1, patch_size=128))
+    patches = [torch.rand(1, 3, 128, 128).double() for _ in range(2)]
+    with torch.no_grad():
+        torch.testing.assert_close(network.target_logits(patches), network(patches)[0], rtol=0, atol=0)
+
+
+def test_views_too_small_are_refused():
+    network = random_network(settings(spacings=(1.0, 2.0), depth=2, convolutions=1, patch_size=64))
+    target, context = network.shape.view_sizes(64)
+    with pytest.raises(
+        ShapeError, match=f"give one for each spacing, of \\({target}, {context}\\) px or more"
+    ):
+        network.target_logits([torch.rand(1, 3, 64, 64), torch.rand(1, 3, context - 8, context - 8)])
 
 
 @pytest.mark.parametrize("sizes", [(32,), (32, 16), (36, 36), (0, 0)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
 from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks, hook_depth
-from hooknet.shapes.sizes import decoder_sizes
-from hooknet.shapes.tiles import inference_tile, stride_unit, tile_sizes
+from hooknet.shapes.sizes import legal_sizes
+from hooknet.shapes.tiles import Tile, stride_unit
 
 
 def settings(**changes):
@@ -165,18 +167,31 @@ def test_spacings_that_are_no_powers_of_two_apart_have_no_stride_unit():
         stride_unit((0.5, 1.5), 4)
 
 
-def test_tiles_grow_by_twice_the_pooling_of_the_whole_network():
-    assert list(tile_sizes(284, 4, 400)) == [284, 316, 348, 380]
-    assert list(tile_sizes(284, 4, 283)) == []
-
-
 def test_strides_of_hand_checked_tiles():
-    assert settings(spacings=(0.5, 8.0)).shape.tile(1300) == (1244, 1024)
-    assert settings(spacings=(0.5, 8.0)).shape.tile(100) == (476, 256)
-    assert settings(spacings=(0.5, 2.0)).shape.tile(284) == (284, 64)
-    assert settings(spacings=(0.5,)).shape.tile(300) == (284, 64)
+    # Contexts (paper, hooks at full resolution of 8 µm/px): 284 px leave 70 = the bottleneck of 1244 px.
+    assert settings(spacings=(0.5, 8.0)).shape.tile(1300) == Tile((1244, 284), 1024)
+    assert settings(spacings=(0.5, 8.0)).shape.tile(2268) == Tile((2268, 348), 2048)
+    assert settings(spacings=(0.5, 8.0)).shape.tile(100) == Tile((476, 252), 256)
+    # At depth 2 of the context's decoder 22 px of 284 fill a bottleneck of 10; 10 of 220 would do.
+    assert settings(spacings=(0.5, 2.0)).shape.tile(284) == Tile((284, 252), 64)
+    assert settings(spacings=(0.5, 2.0, 8.0)).shape.tile(1300) == Tile((1244, 476, 284), 1024)
+    assert settings(spacings=(0.5,)).shape.tile(300) == Tile((284,), 64)
     # 20 px less at each side of 1062 (a tile of 1276): 768 is the next multiple of 256.
-    assert settings(spacings=(0.5, 8.0)).shape.tile(1300, rim=20) == (1052, 768)
+    assert settings(spacings=(0.5, 8.0)).shape.tile(1300, rim=20) == Tile((1052, 284), 768)
+
+
+def test_work_of_hand_checked_tiles():
+    both = settings(spacings=(0.5, 8.0), filters=64, classes=6, loss_weights=(0.75, 0.25)).shape
+    # One context for a tile of 2268 px, whose whole output is 2054 px.
+    assert both.tile_work(Tile((2268, 348), 2048)) / 2054**2 == pytest.approx(1_014_000, rel=1e-3)
+    assert both.work_per_pixel(both.tile(2268)) <= 1_050_000
+    # Views of one size, the context's output too, are what training computes.
+    target_only = both.tile_work(Tile((284, 284), 70))
+    assert both.multiply_accumulates() - target_only == 64 * 6 * 70**2
+    # At 2 µm/px dec1, dec0 and the output of the context feed nothing.
+    near = settings(spacings=(0.5, 2.0), filters=64, classes=6, loss_weights=(0.75, 0.25)).shape
+    pruned = settings(spacings=(0.5, 2.0), filters=64, classes=6, loss_weights=(1.0, 0.0)).shape
+    assert near.tile_work(Tile((284, 284), 70)) == pruned.multiply_accumulates() < near.multiply_accumulates()
 
 
 @given(
@@ -184,32 +199,45 @@ def test_strides_of_hand_checked_tiles():
     convolutions=st.integers(1, 3),
     more=st.integers(0, 5),
     steps=st.lists(st.integers(1, 2), max_size=2),
-    at_most=st.integers(1, 1500),
+    number=st.integers(1, 6),
 )
-def test_an_inference_tile_holds_its_stride_and_no_smaller_tile_does(
-    depth, convolutions, more, steps, at_most
-):
+def test_a_tile_holds_its_stride_and_no_smaller_one_does(depth, convolutions, more, steps, number):
     spacings = [0.25]
     for step in steps:
-        spacings.append(spacings[-1] * 2**step)
+        spacings.append(spacings[-1] * 2 ** min(step, depth))
     patch = 2 ** (depth + 1) * (more + 4 * convolutions) + _smallest_remainder(depth, convolutions)
+    of = HookNetSettings(
+        spacings=tuple(spacings),
+        classes=2,
+        filters=1,
+        depth=depth,
+        convolutions=convolutions,
+        patch_size=patch,
+    )
+    tile = list(islice(of.shape.tiles(), number))[-1]
+    size, stride = tile.sizes[0], tile.stride
+    assert stride == number * stride_unit(spacings, depth)
+    assert size >= patch
+    assert {(one - patch) % 2 ** (depth + 1) for one in tile.sizes} == {0}
+    assert stride <= of.shape.output_size(size)
+    assert (of.shape.output_size(size) - stride) % 2 == 0
+    if size > patch:
+        assert of.shape.output_size(size - 2 ** (depth + 1)) < stride
+    # Every hook fills what it enters, and with a smaller context one would not.
+    for branch, context in enumerate(tile.sizes[1:], start=1):
+        hooks = [hook for hook in of.all_hooks if hook.source == branch]
 
-    def kept(size):
-        return decoder_sizes(size, depth, convolutions)[0]
+        def fills(side, hooks=hooks):
+            return all(
+                of.shape.decoder_sizes(side)[h.source_depth]
+                >= of.shape.decoder_sizes(tile.sizes[h.target])[h.target_depth]
+                for h in hooks
+            )
 
-    unit = stride_unit(spacings, depth)
-    tile, stride = inference_tile(patch, spacings, depth, at_most, kept)
-    assert tile >= patch
-    assert (tile - patch) % 2 ** (depth + 1) == 0
-    assert stride % stride_unit(spacings, depth) == 0
-    assert 0 < stride <= kept(tile)
-    assert (kept(tile) - stride) % 2 == 0
-    assert tile <= at_most or stride == stride_unit(spacings, depth)
-    if tile > patch:
-        assert kept(tile - 2 ** (depth + 1)) < stride
-    if tile <= at_most:
-        allowed = tile_sizes(patch, depth, at_most)
-        assert max(kept(size) // unit * unit for size in allowed) == stride
+        assert fills(context)
+        smaller = context - 2 ** (depth + 1)
+        if smaller in legal_sizes(smaller, depth, convolutions, hooked=True):
+            assert not fills(smaller)
 
 
 def _smallest_remainder(depth, convolutions):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hooknet.errors import ShapeError
 from hooknet.shapes.mrn import MRNSettings, check_patch_size
+from hooknet.shapes.tiles import Tile
 
 
 def shape(spacings=(0.5, 8.0), **changes):
@@ -65,12 +66,19 @@ def test_spacings_that_cannot_be_joined_are_refused(spacings):
 def test_tiles_keep_what_neither_padding_reaches():
     # Radius: 5 (2^4 - 1) + 3 * 2^4 = 123 px.
     assert shape().rim == 123
-    assert shape().tile(1024) == (1024, 768)
-    assert shape().tile(1024, rim=32) == (832, 768)
+    # The context: 1024 / 16 + 2 * 123 = 310 px are the least; sizes are multiples of 32.
+    assert shape().tile(1024) == Tile((1024, 320), 768)
+    assert shape().tile(1024, rim=32) == Tile((832, 320), 768)
+    assert shape((0.5, 1.0)).tile(1024) == Tile((1024, 768), 768)
     assert shape().kept(496, 123) == 250
-    # At twice the spacing the target's view is half of the context's: 492 px are the least.
-    assert shape((0.5, 1.0)).kept(480, 123) == 0
-    assert shape((0.5, 1.0)).kept(496, 123) == 250
+
+
+def test_contexts_cost_what_their_views_do():
+    of, tile = shape(), Tile((256, 256), 256)
+    assert of.tile_work(tile) == of.multiply_accumulates()
+    encoder = sum(c.multiply_accumulates for c in of.convolutions(1024) if c.name.startswith("context"))
+    saved = of.multiply_accumulates(1024) - of.tile_work(Tile((1024, 320), 768))
+    assert saved == encoder * (1 - (320 / 1024) ** 2) > 0
 
 
 def test_every_context_joins_at_every_depth():

@@ -1,0 +1,105 @@
+"""Whether what computes tiles fast gives what the network gives: looked up on a real tile before any is trusted.
+
+A map does not depend on the tile, so that parts of a large tile equal what the plain network (torch, fp32) makes of a
+small one at the same place.  That shows a wrong operation, a wrong crop and a seam alike, and costs a few small tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hooknet.inference.engines import Engine, TorchEngine, Views
+from hooknet.models.network import Network
+from hooknet.shapes.tiles import Tile, stride_unit
+from hooknet.shapes.unet import UNetShape
+
+#: The largest difference of a probability in fp32, and the smallest share of equal class values in bf16.
+LARGEST_DIFFERENCE: Final = 1e-4
+SMALLEST_AGREEMENT: Final = 0.999
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The largest difference of a probability, and the share of px with the same class value."""
+
+    difference: float
+    share: float
+
+    def suffices(self, precision: str) -> bool:
+        """Whether it is within what the precision allows."""
+        if precision == "fp32":
+            return self.difference <= LARGEST_DIFFERENCE
+        return self.share >= SMALLEST_AGREEMENT
+
+
+def agreement(network: Network, engine: Engine, views: Views) -> Agreement:
+    """How an engine's result on a tile agrees with the network's in fp32, on small tiles in its middle and off it."""
+    logits = engine.start(views, logits=True)().logits
+    assert logits is not None
+    small = small_tile(network.shape, engine.tile)
+    plain = TorchEngine(network, small, shares=False, precision="fp32")
+    differences, equal = [], []
+    for offsets in _offsets(network.shape, engine.tile, small):
+        parts = [
+            _central(view, size, offset)
+            for view, size, offset in zip(views, small.sizes, offsets, strict=True)
+        ]
+        wanted = plain.start(parts, logits=True)().logits
+        assert wanted is not None
+        found = _central(logits.transpose(1, 2, 0), small.stride, offsets[0]).transpose(2, 0, 1)
+        differences.append(np.abs(_softmax(found) - _softmax(wanted)).max())
+        equal.append((found.argmax(axis=0) == wanted.argmax(axis=0)).mean())
+    return Agreement(float(np.max(differences)), float(np.mean(equal)))
+
+
+def small_tile(shape: UNetShape, large: Tile) -> Tile:
+    """The tile of the longest stride whose target view is a training patch, or the smallest there is.
+
+    The large one itself where padding shows in so much of it that no small one would equal a part of it.
+    """
+    small = shape.tile(shape.settings.patch_size)
+    return small if _room(shape, large, small) >= 0 else large
+
+
+def _room(shape: UNetShape, large: Tile, small: Tile) -> int:
+    """By how many stride units a small tile can lie off the centre of a large one."""
+    of = shape.settings
+    unit = stride_unit(of.spacings, of.depth)
+    steps = _steps(shape)
+    kept = min(large.stride, shape.kept(large.sizes[0], shape.rim))
+    views = [
+        (whole - part) // 2 // step for whole, part, step in zip(large.sizes, small.sizes, steps, strict=True)
+    ]
+    return min(*views, (kept - small.stride) // 2 // unit)
+
+
+def _steps(shape: UNetShape) -> list[int]:
+    """A stride unit in px of each view."""
+    of = shape.settings
+    unit = stride_unit(of.spacings, of.depth)
+    return [round(unit * of.spacings[0] / spacing) for spacing in of.spacings]
+
+
+def _offsets(shape: UNetShape, large: Tile, small: Tile) -> Iterator[tuple[int, ...]]:
+    """Places of small tiles in a large one: px from its centre to theirs, in each view.
+
+    The centre, and as far towards the lower right corner as views and what is kept allow.
+    """
+    for number in sorted({0, max(0, _room(shape, large, small))}):
+        yield tuple(step * number for step in _steps(shape))
+
+
+def _central(image: NDArray[np.generic], size: int, offset: int) -> NDArray[np.generic]:
+    """A square of ``size`` px whose centre lies ``offset`` px right and below that of (height, width, channels)."""
+    start = (image.shape[0] - size) // 2 + offset
+    return np.ascontiguousarray(image[start : start + size, start : start + size])
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return torch.from_numpy(np.ascontiguousarray(logits)).softmax(0).numpy()

@@ -1,0 +1,125 @@
+"""Which engine computes a slide: the fastest of those that are there and agree with the network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from hooknet.config.experiments import InferOptions
+from hooknet.errors import CheckpointError
+from hooknet.inference import openvino_engine
+from hooknet.inference.agreement import agreement
+from hooknet.inference.engines import Engine, Precision, TorchEngine, Views
+from hooknet.inference.memory import OutOfMemory
+from hooknet.inference.openvino_engine import OpenVinoEngine
+from hooknet.models.network import Network
+from hooknet.shapes.tiles import Tile
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine that could be made, and how."""
+
+    name: str
+    precision: Precision
+    make: Callable[[], Engine]
+
+
+def engine_kind(network: Network, options: InferOptions) -> str:
+    """``torch`` or ``openvino``: whose memory counts."""
+    on_processor = next(network.parameters()).device.type == "cpu"
+    if options.engine == "auto":
+        return "openvino" if on_processor and openvino_engine.is_installed() else "torch"
+    return options.engine
+
+
+def candidates(
+    network: Network, tile: Tile, options: InferOptions, threads: int, shares: bool
+) -> Iterator[Candidate]:
+    """Engines in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
+    device = next(network.parameters()).device
+    kind = engine_kind(network, options)
+    _check_possible(device, kind, options)
+    half = _has_bf16(device, kind)
+    for precision in _precisions(options, half):
+        if kind == "openvino":
+            yield Candidate(
+                "OpenVINO",
+                precision,
+                lambda precision=precision: OpenVinoEngine(network, tile, shares, precision, threads),
+            )
+        else:
+            yield Candidate(
+                "torch", precision, lambda precision=precision: TorchEngine(network, tile, shares, precision)
+            )
+    if options.engine == "auto" and kind == "openvino" and options.precision != "bf16":
+        yield Candidate("torch", "fp32", lambda: TorchEngine(network, tile, shares, "fp32"))
+
+
+def choose(
+    network: Network, tile: Tile, options: InferOptions, threads: int, shares: bool, views: Views
+) -> Engine:
+    """The first candidate that agrees with the network on a tile (see :mod:`hooknet.inference.agreement`).
+
+    ``shares``: whether probabilities are wanted.  CheckpointError when none agrees.
+    """
+    told = []
+    for one in candidates(network, tile, options, threads, shares):
+        try:
+            engine = one.make()
+            if isinstance(engine, TorchEngine) and one.precision == "fp32":
+                logger.info("%s, fp32", engine.name)
+                return engine  # it is what the others are compared with
+            found = agreement(network, engine, views)
+        except OutOfMemory:
+            raise
+        except Exception as error:  # of a compiler: whatever it is, the next candidate can do without it
+            told.append(f"{one.name} in {one.precision} failed ({' '.join(str(error).split())[:200]})")
+            logger.warning("%s; trying the next engine", told[-1])
+            continue
+        if found.suffices(one.precision):
+            logger.info(
+                "%s, %s: as torch in fp32 on a tile: probabilities within %.1g, same class in %.3f %%",
+                engine.name, one.precision, found.difference, 100 * found.share,
+            )  # fmt: skip
+            return engine
+        told.append(
+            f"{one.name} in {one.precision} differs from torch in fp32 by {found.difference:.2g} in a probability, "
+            f"{100 * (1 - found.share):.3f} % of px have another class"
+        )
+        logger.warning("%s; not used", told[-1])
+    raise CheckpointError(
+        f"infer.engine {options.engine}, infer.precision {options.precision}: {'; '.join(told)}; set both to auto"
+    )
+
+
+def _precisions(options: InferOptions, half: bool) -> tuple[Precision, ...]:
+    if options.precision == "auto":
+        return ("bf16", "fp32") if half else ("fp32",)
+    return (options.precision,)
+
+
+def _has_bf16(device: torch.device, kind: str) -> bool:
+    if kind == "openvino":
+        return openvino_engine.has_bf16()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _check_possible(device: torch.device, kind: str, options: InferOptions) -> None:
+    if kind == "openvino" and not openvino_engine.is_installed():
+        raise CheckpointError(
+            f"infer.engine openvino: the package is not installed; {openvino_engine.INSTALL}, or set it to auto"
+        )
+    if kind == "openvino" and device.type != "cpu":
+        raise CheckpointError(
+            f"infer.engine openvino: found a {device.type} device, on which torch computes; set it to auto"
+        )
+    if options.precision == "bf16" and not _has_bf16(device, kind):
+        raise CheckpointError(
+            f"infer.precision bf16: {kind} on this {device.type} has no bf16 of its own; set it to auto or fp32"
+        )

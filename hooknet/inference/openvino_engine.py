@@ -1,0 +1,163 @@
+"""OpenVINO on a processor: the same network, compiled for one tile; the compiled model is kept on disk.
+
+Nothing is told to anybody: the package's own converter reports its use, so the network goes in by the frontend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+import hooknet
+from hooknet.inference.engines import Engine, Precision, Predicted, TileNetwork, Views
+from hooknet.inference.memory import noticing_out_of_memory
+from hooknet.io.atomic import atomic
+from hooknet.models.network import Network
+from hooknet.shapes.tiles import Tile
+
+logger = logging.getLogger(__name__)
+
+INSTALL: Final = "pip install -c constraints.txt -e '.[openvino]'"
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16"}
+#: Compiled models kept on disk; each is as large as the weights.
+KEPT: Final = 16
+
+
+def is_installed() -> bool:
+    """Whether the package is there."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16; elsewhere OpenVINO takes fp32 in silence."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoEngine(Engine):
+    """The network, compiled for tiles of one size."""
+
+    def __init__(
+        self, network: Network, tile: Tile, shares: bool, precision: Precision, threads: int
+    ) -> None:
+        """``shares``: whether probabilities are wanted; ``threads``: processor cores to use."""
+        super().__init__("OpenVINO", precision, tile)
+        self._shares = shares
+        with noticing_out_of_memory():
+            self._request = _compiled(network, tile, shares, precision, threads).create_infer_request()
+
+    def start(self, views: Views, logits: bool = False) -> Callable[[], Predicted]:
+        """Compute a tile."""
+        with noticing_out_of_memory():
+            self._request.infer([np.ascontiguousarray(view) for view in views], share_inputs=True)
+
+        def output(number: int) -> Any:
+            return np.array(self._request.get_output_tensor(number).data)  # the next tile overwrites it
+
+        found = Predicted(output(0), output(2) if self._shares else None, output(1) if logits else None)
+        return lambda: found
+
+
+def _compiled(network: Network, tile: Tile, shares: bool, precision: Precision, threads: int) -> Any:
+    """The compiled model, from disk where it was compiled before."""
+    import openvino
+
+    core = openvino.Core()
+    how = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    path = _cache_folder() / f"{_key(network, tile, shares, precision, threads)}.blob"
+    if path.is_file():
+        try:
+            loaded = core.import_model(path.read_bytes(), "CPU", how)
+            os.utime(path)  # used last
+            return loaded
+        except RuntimeError as error:
+            logger.warning("%s: cannot be used (%s); compiling anew", path, str(error).splitlines()[0][:100])
+    compiled = core.compile_model(_graph(network, tile, shares), "CPU", how)
+    try:
+        with atomic(path) as partial:
+            partial.write_bytes(compiled.export_model())
+        _prune(path.parent)
+    except OSError as error:
+        logger.info("%s: not kept for the next slide (%s)", path, error)
+    return compiled
+
+
+def _graph(network: Network, tile: Tile, shares: bool) -> Any:
+    """The network as OpenVINO's graph, for views of the tile's sizes."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    views = tuple(torch.zeros(size, size, 3, dtype=torch.uint8) for size in tile.sizes)
+    level = logging.getLogger().level
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # both packages warn of their own code
+        program = torch.export.export(TileNetwork(network, tile, shares).eval(), views)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        # It logs operations that this torch does not have, on the root logger.
+        logging.disable(logging.WARNING)
+        try:
+            decoder = TorchFXPythonDecoder.from_exported_program(program)
+        finally:
+            logging.disable(logging.NOTSET)
+            logging.getLogger().setLevel(level)
+        return frontend.convert(frontend.load(decoder))
+
+
+def _key(network: Network, tile: Tile, shares: bool, precision: Precision, threads: int) -> str:
+    """A name for all that a compiled model depends on."""
+    weights = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        weights.update(name.encode())
+        weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    versions = [metadata.version(name) for name in ("openvino", "torch")]
+    told = [
+        hooknet.__version__,
+        *versions,
+        _processor(),
+        repr(network.settings),
+        repr(tile),
+        shares,
+        precision,
+        threads,
+    ]
+    return hashlib.sha256(repr([weights.hexdigest(), told]).encode()).hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Name and abilities: a model is compiled for them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+
+
+def _cache_folder() -> Path:
+    """$HOOKNET_CACHE, else the user's cache folder."""
+    own = os.environ.get("HOOKNET_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hooknet"
+
+
+def _prune(folder: Path) -> None:
+    """Remove the compiled models used least recently."""
+    found = sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[KEPT:]:
+        path.unlink(missing_ok=True)

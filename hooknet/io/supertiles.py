@@ -1,0 +1,208 @@
+"""Views of many tiles of one slide, each region of it decoded once for all views and all tiles that need it.
+
+Views at one spacing are cut from one raster over the slide, in blocks.  Blocks at several spacings that are read
+from one pyramid level are decoded together.  A block is kept while a later tile needs it, and no longer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import groupby
+from math import isclose, log2
+
+import numpy as np
+
+from hooknet.io.slides import Image, Slide
+
+#: Side of a block in px of the finest spacing that is read from its level.
+SIDE = 256
+# What may be kept for later tiles.  An overlap of 500 px across 200,000 px takes 300 MB.
+KEEP_BYTES = 512 * 2**20
+
+Square = tuple[int, int, int]
+Key = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The layers (numbers of spacings, finest first) that are read from one pyramid level."""
+
+    layers: tuple[int, ...]
+    sides: tuple[int, ...]  # px of a block in each
+
+
+class SuperTiles:
+    """The views of tiles, asked for in order; ``squares[tile][layer]``: (column, row, side) in px of the spacing.
+
+    Columns and rows count from the slide's origin and may be negative: outside the slide is white.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        spacings: Sequence[float],
+        squares: Sequence[Sequence[Square]],
+        decoders: Executor,
+        keep_bytes: int = KEEP_BYTES,
+    ) -> None:
+        """``decoders`` runs the reads of a tile side by side."""
+        self._slide = slide
+        self._grids = [slide.grid(spacing) for spacing in spacings]
+        self._squares = squares
+        self._decoders = decoders
+        self._keep_bytes = keep_bytes
+        self._levels = _levels(slide, spacings)
+        self._side = {
+            layer: side
+            for level in self._levels
+            for layer, side in zip(level.layers, level.sides, strict=True)
+        }
+        self._uses = self._count_uses()
+        self._kept: dict[Key, Image] = {}
+        self._latest: list[tuple[int, Key]] = []  # a heap: those needed last come first
+        self._bytes = 0
+
+    def read(self, tile: int) -> list[Image]:
+        """The views (side, side, 3) uint8 of a tile, target first; tiles are asked for once each, in order."""
+        fresh = self._decode_missing(tile)
+        views = []
+        for layer, square in enumerate(self._squares[tile]):
+            view = np.empty((square[2], square[2], 3), np.uint8)
+            side = self._side[layer]
+            for column, row in _blocks(square, side):
+                key = (layer, column, row)
+                self._paste(view, square, side, key, fresh[key] if key in fresh else self._kept[key])
+            views.append(view)
+        self._settle(tile, fresh)
+        return views
+
+    def _paste(self, view: Image, square: Square, side: int, key: Key, block: Image) -> None:
+        """Put the part of a block that lies in a square into its view."""
+        spans = []
+        for start, place in zip(square[:2], key[1:], strict=True):
+            low, high = max(start, place * side), min(start + square[2], (place + 1) * side)
+            spans.append((slice(low - start, high - start), slice(low - place * side, high - place * side)))
+        (to_x, from_x), (to_y, from_y) = spans
+        view[to_y, to_x] = block[from_y, from_x]
+
+    def _decode_missing(self, tile: int) -> dict[Key, Image]:
+        """Blocks that a tile needs and that are not kept, and what else they were decoded with that is of use."""
+        runs = [
+            (level, run)
+            for level in self._levels
+            for run in _runs({place for key in self._missing(tile, level) for place in [key[1:]]})
+        ]
+        fresh: dict[Key, Image] = {}
+        for found in self._decoders.map(lambda one: self._decode(*one), runs):
+            fresh.update(found)
+        return fresh
+
+    def _missing(self, tile: int, level: _Level) -> Iterator[Key]:
+        for layer, side in zip(level.layers, level.sides, strict=True):
+            for column, row in _blocks(self._squares[tile][layer], side):
+                if (layer, column, row) not in self._kept:
+                    yield layer, column, row
+
+    def _decode(self, level: _Level, run: tuple[int, int, int]) -> dict[Key, Image]:
+        """A run of blocks (first column, row, count) in all layers of a level that need any of them."""
+        first, row, count = run
+        columns = range(first, first + count)
+        needed = [
+            (layer, side)
+            for layer, side in zip(level.layers, level.sides, strict=True)
+            if any((layer, column, row) in self._uses for column in columns)
+        ]
+        layer, side = level.layers[0], level.sides[0]
+        window = self._grids[layer].window(first * side, row * side, count * side, side)
+        found: dict[Key, Image] = {}
+        for layer, side in needed:
+            # For the second of them OpenSlide still has the level's pixels.
+            image = self._slide.read(window, (count * side, side))
+            for place, column in enumerate(columns):
+                key = (layer, column, row)
+                if key in self._uses and key not in self._kept:
+                    found[key] = image[:, place * side : (place + 1) * side]
+        return found
+
+    def _count_uses(self) -> dict[Key, deque[int]]:
+        """For each block the tiles that need it, in order."""
+        uses: dict[Key, deque[int]] = defaultdict(deque)
+        for tile, squares in enumerate(self._squares):
+            for layer, square in enumerate(squares):
+                for column, row in _blocks(square, self._side[layer]):
+                    uses[layer, column, row].append(tile)
+        return dict(uses)
+
+    def _settle(self, tile: int, fresh: dict[Key, Image]) -> None:
+        """Let go of what no later tile needs; keep the rest as far as memory allows, what is needed next first."""
+        for layer, square in enumerate(self._squares[tile]):
+            for column, row in _blocks(square, self._side[layer]):
+                key = (layer, column, row)
+                uses = self._uses[key]
+                uses.popleft()
+                if not uses:
+                    del self._uses[key]
+                    self._drop(key)
+                elif key in self._kept:
+                    heapq.heappush(self._latest, (-uses[0], key))
+        for key, block in fresh.items():
+            if key in self._uses:
+                self._kept[key] = block.copy()  # a part of a run would keep the whole run
+                self._bytes += block.nbytes
+                heapq.heappush(self._latest, (-self._uses[key][0], key))
+        while self._bytes > self._keep_bytes:
+            when, key = heapq.heappop(self._latest)
+            if key in self._kept and -when == self._uses[key][0]:
+                self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        block = self._kept.pop(key, None)
+        self._bytes -= 0 if block is None else block.nbytes
+
+
+def _levels(slide: Slide, spacings: Sequence[float]) -> list[_Level]:
+    """Layers by the pyramid level that they are read from, where their blocks come out in whole px."""
+    found = []
+    numbered = sorted(enumerate(spacings), key=lambda one: (_level_of(slide, one[1]), one[1]))
+    for _, same in groupby(numbered, key=lambda one: _level_of(slide, one[1])):
+        layers = list(same)
+        finest = layers[0][1]
+        together = [(layer, spacing / finest) for layer, spacing in layers]
+        whole = [one for one in together if _is_power_of_two(one[1]) and one[1] <= SIDE]
+        apart = [one for one in together if one not in whole]
+        found.append(
+            _Level(tuple(layer for layer, _ in whole), tuple(SIDE // round(ratio) for _, ratio in whole))
+        )
+        found += [_Level((layer,), (SIDE,)) for layer, _ in apart]
+    return found
+
+
+def _level_of(slide: Slide, spacing: float) -> int:
+    return slide._level_for(spacing / slide.spacing.x, spacing / slide.spacing.y)
+
+
+def _is_power_of_two(ratio: float) -> bool:
+    return isclose(ratio, 2 ** round(log2(ratio)), rel_tol=1e-9)
+
+
+def _blocks(square: Square, side: int) -> Iterator[tuple[int, int]]:
+    """(column, row) of the blocks that a square touches."""
+    column, row, length = square
+    for block_row in range(row // side, -(-(row + length) // side)):
+        for block_column in range(column // side, -(-(column + length) // side)):
+            yield block_column, block_row
+
+
+def _runs(places: set[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Blocks that stand side by side, as (first column, row, count)."""
+    by_row: dict[int, list[int]] = defaultdict(list)
+    for column, row in sorted(places):
+        by_row[row].append(column)
+    for row, columns in sorted(by_row.items()):
+        for _, run in groupby(enumerate(columns), key=lambda one: one[1] - one[0]):
+            members = [column for _, column in run]
+            yield members[0], row, len(members)
