@@ -15,6 +15,7 @@ NAMES = (
     "reading",
     "training",
     "inference",
+    "memory",
     "whole_slide",
     "rasterising",
     "evaluating",

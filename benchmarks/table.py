@@ -131,6 +131,12 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def now_mib() -> float:
+    """The memory this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
 def growth(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Exponent p of value ~ size^p, least squares on logarithms: 1 is linear, 0 does not grow."""
     x = [math.log(one) for one in sizes]

@@ -35,6 +35,14 @@ def run(
     probabilities: Annotated[
         Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Memory in MB that the command may take in all, which decides how large tiles are; half of what is "
+            "free by default. On a GPU tiles go by what is free there.",
+        ),
+    ] = None,
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
@@ -47,4 +55,5 @@ def run(
         chosen.dataset.slide(slide),
         checkpoint,
         MapFiles(output, probabilities, tissue, tuple(labels or ())),
+        None if memory is None else int(memory * 1e6),
     )

@@ -20,6 +20,9 @@ from hooknet.shapes.tiles import Tile
 
 logger = logging.getLogger(__name__)
 
+#: Multiply-accumulates of a slide from which on compiling pays: some 20 s of torch on two cores.
+WORTH_COMPILING = 2e11
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -38,12 +41,25 @@ def engine_kind(network: Network, options: InferOptions) -> str:
     return options.engine
 
 
-def candidates(
-    network: Network, tile: Tile, options: InferOptions, threads: int, shares: bool
-) -> Iterator[Candidate]:
+@dataclass(frozen=True)
+class Job:
+    """What an engine is chosen for: the ``tile``, how many ``tiles``, the ``threads`` to use.
+
+    ``shares``: whether probabilities are wanted.
+    """
+
+    tile: Tile
+    tiles: int
+    threads: int
+    shares: bool
+
+
+def candidates(network: Network, job: Job, options: InferOptions) -> Iterator[Candidate]:
     """Engines in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
-    device = next(network.parameters()).device
+    device, tile, shares = next(network.parameters()).device, job.tile, job.shares
     kind = engine_kind(network, options)
+    if options.engine == "auto" and network.shape.tile_work(tile) * job.tiles < WORTH_COMPILING:
+        kind = "torch"
     _check_possible(device, kind, options)
     half = _has_bf16(device, kind)
     for precision in _precisions(options, half):
@@ -51,7 +67,7 @@ def candidates(
             yield Candidate(
                 "OpenVINO",
                 precision,
-                lambda precision=precision: OpenVinoEngine(network, tile, shares, precision, threads),
+                lambda precision=precision: OpenVinoEngine(network, tile, shares, precision, job.threads),
             )
         else:
             yield Candidate(
@@ -61,15 +77,13 @@ def candidates(
         yield Candidate("torch", "fp32", lambda: TorchEngine(network, tile, shares, "fp32"))
 
 
-def choose(
-    network: Network, tile: Tile, options: InferOptions, threads: int, shares: bool, views: Views
-) -> Engine:
+def choose(network: Network, job: Job, options: InferOptions, views: Views) -> Engine:
     """The first candidate that agrees with the network on a tile (see :mod:`hooknet.inference.agreement`).
 
-    ``shares``: whether probabilities are wanted.  CheckpointError when none agrees.
+    ``views`` are those of a tile with much in it.  CheckpointError when none agrees.
     """
     told = []
-    for one in candidates(network, tile, options, threads, shares):
+    for one in candidates(network, job, options):
         try:
             engine = one.make()
             if isinstance(engine, TorchEngine) and one.precision == "fp32":
@@ -78,7 +92,7 @@ def choose(
             found = agreement(network, engine, views)
         except OutOfMemory:
             raise
-        except Exception as error:  # of a compiler: whatever it is, the next candidate can do without it
+        except (RuntimeError, ImportError) as error:  # a compiler's own: the next candidate can do without it
             told.append(f"{one.name} in {one.precision} failed ({' '.join(str(error).split())[:200]})")
             logger.warning("%s; trying the next engine", told[-1])
             continue

@@ -12,9 +12,10 @@ import torch
 from hooknet.shapes.tiles import Tile
 from hooknet.shapes.unet import UNetShape
 
-#: Bytes held per number of :meth:`UNetShape.tile_values`, at four bytes a number: measured by
-#: ``python -m benchmarks memory``, the most over networks and tiles, and a margin.
-BYTES_PER_VALUE: Final = {"torch": 4.4, "openvino": 6.0}
+#: Bytes held per number of :meth:`UNetShape.tile_values`, in fp32, and what each has of its own: measured by
+#: ``python -m benchmarks memory``, the most over networks and tiles.
+BYTES_PER_VALUE: Final = {"torch": 6.2, "openvino": 5.2}
+OWN_BYTES: Final = 64 << 20
 #: What a process holds besides: libraries, views, blocks kept for later tiles, a row of the map's blocks.
 BESIDES: Final = 2 << 30
 #: Of what is free now so much may be taken: others live on the machine too.
@@ -33,8 +34,8 @@ def fits(shape: UNetShape, engine: str, budget: float) -> Callable[[Tile], bool]
 
 
 def tile_bytes(shape: UNetShape, engine: str, tile: Tile) -> float:
-    """Bytes that the feature maps of a tile take at most."""
-    return shape.tile_values(tile) * BYTES_PER_VALUE[engine]
+    """Bytes that a tile takes at most: its feature maps, and the weights once more in an order of the engine's."""
+    return shape.tile_values(tile) * BYTES_PER_VALUE[engine] + 4 * shape.parameter_count + OWN_BYTES
 
 
 def network_budget(device: torch.device, memory: int | None) -> float:

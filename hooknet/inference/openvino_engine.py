@@ -91,7 +91,7 @@ def _compiled(network: Network, tile: Tile, shares: bool, precision: Precision, 
     compiled = core.compile_model(_graph(network, tile, shares), "CPU", how)
     try:
         with atomic(path) as partial:
-            partial.write_bytes(compiled.export_model())
+            partial.write_bytes(compiled.export_model().getvalue())
         _prune(path.parent)
     except OSError as error:
         logger.info("%s: not kept for the next slide (%s)", path, error)

@@ -17,7 +17,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError
 from hooknet.inference.canvas import Canvas, Piece
-from hooknet.inference.choice import choose, engine_kind
+from hooknet.inference.choice import Job, choose, engine_kind
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
 from hooknet.inference.memory import OutOfMemory, fits, network_budget, tile_bytes
 from hooknet.inference.plan import make_plan
@@ -121,8 +121,8 @@ def _write_map(run: Run, slide: str, network: Network, work: Segmenting, files: 
         stages = Stages()
         if work.plan.places:
             views = views_of(work, work.plan.places[work.plan.fullest])
-            threads = run.settings.train.threads
-            engine = choose(network, tile, options, threads, shares is not None, views)
+            job = Job(tile, len(work.plan.places), run.settings.train.threads, shares is not None)
+            engine = choose(network, job, options, views)
             progress = stack.enter_context(_progress(slide))
             stages = segment(work, engine, Canvases(canvas, shares), progress)
     logger.info("%s: views of %s px every %d px; %s", slide, tile.sizes, tile.stride, stages)

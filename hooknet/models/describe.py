@@ -11,6 +11,8 @@ from hooknet.shapes.work import Convolution
 
 # How wide the column of a branch is.
 COLUMN = 34
+# The view that is told of where settings name none: memory and the slide decide.
+LARGEST_TILE = 2300
 
 
 def describe(model: str, settings: UNetSettings, largest_tile: int, rim: int | None = None) -> str:

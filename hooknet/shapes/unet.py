@@ -166,12 +166,16 @@ class UNetShape(ABC):
     def tile_values(self, tile: Tile) -> int:
         """Numbers that a tile's feature maps come to where most are needed at once, nearly.
 
-        The maps that go into and come out of the largest convolution, and all that wait to be skipped over to
-        the decoder.  How many bytes that is depends on what computes (see :mod:`hooknet.inference.memory`).
+        The maps that go into and come out of the largest convolution, all that wait to be skipped over to the
+        decoder, the views twice (as read and as floats), the logits thrice (whole, as kept, and as classes).
+        How many bytes that is depends on what computes (see :mod:`hooknet.inference.memory`).
         """
         found = list(self.inference_convolutions(tile.sizes))
         encoder = {one.stage: one.output_values for one in found if one.stage.startswith("target.enc")}
-        return max(one.values for one in found) + self.skipped_encoders * sum(encoder.values())
+        maps = max(one.values for one in found) + self.skipped_encoders * sum(encoder.values())
+        (logits,) = (one.output_values for one in found if one.name == "target.out")
+        ends = 2 * sum(3 * size**2 for size in tile.sizes) + 3 * logits
+        return maps + ends
 
     @property
     def parameter_count(self) -> int:

@@ -13,6 +13,8 @@ from made_maps import segmented
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import Run
 from hooknet.errors import CheckpointError, MaskError, SlideError
+from hooknet.inference.engines import TorchEngine
+from hooknet.inference.memory import BESIDES, OutOfMemory, tile_bytes
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
 from hooknet.io.masks import Mask
 from hooknet.io.rasters import quiet
@@ -226,3 +228,60 @@ def test_progress_without_a_terminal_is_at_most_ten_lines(tmp_path, slide, caplo
     assert 3 <= len(lines) <= 10
     total = lines[-1].split(" of ")[1].split()[0]
     assert lines[-1] == f"noise: {total} of {total} tiles"
+
+
+@pytest.fixture
+def running_out(monkeypatch):
+    """Let torch run out of memory with views above a size; the sizes that were tried come in a list."""
+    tried = []
+
+    def limit(pixels):
+        run = TorchEngine.start
+
+        def start(self, views, logits=False):
+            tried.append(self.tile.sizes[0])
+            if views[0].shape[0] > pixels:
+                raise OutOfMemory("out of memory")
+            return run(self, views, logits)
+
+        monkeypatch.setattr(TorchEngine, "start", start)
+        return tried
+
+    return limit
+
+
+def test_smaller_tiles_are_tried_where_memory_runs_out(tmp_path, slide, noise_slide, running_out, caplog):
+    tried = running_out(60)
+    run = run_over("everything", infer={"tile": 90})
+    infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    assert tried[0] > 60
+    assert tried[-1] <= 60
+    np.testing.assert_array_equal(read(tmp_path / "map.tif"), noise_slide[1] + 1)
+    assert f"noise: out of memory with tiles of {tried[0]} px; trying smaller ones" in caplog.text
+    assert sorted(one.name for one in tmp_path.glob("*.tif")) == ["map.tif", "noise.tif"]
+
+
+def test_out_of_memory_with_the_smallest_tile_is_told_and_leaves_nothing(tmp_path, slide, running_out):
+    running_out(10)
+    run = run_over("everything")
+    with pytest.raises(MaskError, match="out of memory with the smallest tile, 30 px") as caught:
+        infer(run, slide, trained(tmp_path, run), files(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert [one.name for one in tmp_path.glob("*.tif")] == ["noise.tif"]
+
+
+def test_memory_decides_how_large_tiles_are(tmp_path, slide, monkeypatch):
+    run = run_over("everything", infer={"tile": None})
+    sizes = []
+    start = TorchEngine.start
+    monkeypatch.setattr(
+        TorchEngine,
+        "start",
+        lambda self, views, logits=False: sizes.append(self.tile) or start(self, views, logits),
+    )
+    for room in (0, 1 << 20, 1 << 30):
+        own = tile_bytes(run.network.shape, "torch", next(run.network.shape.tiles()))
+        infer(run, slide, trained(tmp_path, run), files(tmp_path), memory=int(BESIDES + own + room))
+    strides = sorted({tile.stride for tile in sizes})
+    assert strides[0] < strides[-1]
+    assert all(tile_bytes(run.network.shape, "torch", one) < own + (1 << 30) for one in sizes)

@@ -1,0 +1,111 @@
+"""Views from super-tiles are those that are read one by one, and no region is decoded twice for nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import made_slides
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooknet.coordinates import Window
+from hooknet.io import supertiles
+from hooknet.io.slides import Slide
+from hooknet.io.supertiles import SuperTiles
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(4).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def slides(image, tmp_path_factory):
+    """A slide of one level, and one with a pyramid."""
+    folder = tmp_path_factory.mktemp("slides")
+    flat = made_slides.write_slide(folder / "flat.tif", image)
+    levels = tuple(made_slides.reduced(image, factor) for factor in (4, 16))
+    made_slides.write_slide(folder / "deep.tif", image, levels)
+    return [Slide(path, made_slides.square(0.5)) for path in (flat, folder / "deep.tif")]
+
+
+def alone(slide, spacing, square):
+    column, row, side = square
+    window = slide.grid(spacing).window(column, row, side, side)
+    return slide.read(Window(window.x, window.y, window.width, window.height), (side, side))
+
+
+@given(
+    data=st.data(),
+    spacings=st.sampled_from([(0.5,), (0.5, 2.0), (0.5, 8.0), (1.0, 2.0, 16.0), (0.7, 2.8)]),
+    keep=st.sampled_from([0, 200_000, 1 << 30]),
+    deep=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_views_are_those_read_one_by_one_whatever_is_kept(slides, data, spacings, keep, deep):
+    slide = slides[deep]
+    square = st.tuples(st.integers(-80, 500), st.integers(-80, 400), st.integers(1, 150))
+    squares = data.draw(st.lists(st.tuples(*[square] * len(spacings)), min_size=1, max_size=6))
+    with ThreadPoolExecutor(2) as decoders:
+        tiles = SuperTiles(slide, spacings, squares, decoders, keep)
+        for number, wanted in enumerate(squares):
+            for view, one, spacing in zip(tiles.read(number), wanted, spacings, strict=True):
+                np.testing.assert_array_equal(view, alone(slide, spacing, one))
+            assert tiles._bytes <= keep
+        assert not tiles._kept
+        assert not tiles._uses
+        assert tiles._bytes == 0
+
+
+def reads_of(slide, squares, spacings, monkeypatch, keep=1 << 30):
+    """Level-0 windows that are read at each spacing for tiles."""
+    found = []
+    read = Slide.read
+
+    def noted(self, window, size):
+        found.append((round(window.width / size[0] * 0.5, 6), window))
+        return read(self, window, size)
+
+    monkeypatch.setattr(Slide, "read", noted)
+    with ThreadPoolExecutor(1) as decoders:
+        tiles = SuperTiles(slide, spacings, squares, decoders, keep)
+        for number in range(len(squares)):
+            tiles.read(number)
+    return found
+
+
+def test_overlapping_tiles_decode_nothing_twice(slides, monkeypatch):
+    monkeypatch.setattr(supertiles, "SIDE", 64)
+    squares = [
+        [(column, row, 300), (column // 4 - 100, row // 4 - 100, 200)]
+        for row in (0, 256)
+        for column in (0, 256, 512)
+    ]
+    for spacing in (0.5, 2.0):
+        seen = np.zeros((1200, 1600), int)
+        for at, window in reads_of(slides[1], squares, (0.5, 2.0), monkeypatch):
+            if at == spacing:
+                x, y = int(window.x) + 500, int(window.y) + 500
+                seen[y : y + int(window.height), x : x + int(window.width)] += 1
+        monkeypatch.undo()
+        monkeypatch.setattr(supertiles, "SIDE", 64)
+        assert seen.max() == 1
+
+
+def test_of_a_slide_of_one_level_all_spacings_are_read_of_the_same_windows_at_once(slides, monkeypatch):
+    squares = [[(0, 0, 300), (-50, -50, 180)], [(256, 0, 300), (0, -50, 180)]]
+    found = reads_of(slides[0], squares, (0.5, 2.0), monkeypatch)
+    fine = [window for at, window in found if at == 0.5]
+    coarse = [window for at, window in found if at == 2.0]
+    assert len(fine) < len(coarse)  # the context reaches further
+    for window in fine:
+        assert found.index((0.5, window)) + 1 == found.index((2.0, window))
+
+
+def test_a_read_that_fails_is_told(slides, monkeypatch):
+    def broken(*_):
+        raise OSError("bad tile")
+
+    monkeypatch.setattr(Slide, "read", broken)
+    with ThreadPoolExecutor(2) as decoders, pytest.raises(OSError, match="bad tile"):
+        SuperTiles(slides[0], (0.5,), [[(0, 0, 10)]], decoders).read(0)
