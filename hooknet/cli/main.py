@@ -7,9 +7,10 @@ import importlib
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup, TyperOption
 
 from hooknet.errors import HookNetError
 
@@ -36,15 +37,28 @@ COMMANDS = (
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+
+class _Commands(TyperGroup):
+    """The commands; to start one imports neither pydantic nor rich, which takes longer than all else here."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False  # where it is None, Typer has pydantic make a truth of it
+        return option
+
+
 app = typer.Typer(
     name="hooknet",
+    cls=_Commands,
     help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
     "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
     "those from `check` on are for people.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 for _command in COMMANDS:
     _module = importlib.import_module(f"hooknet.cli.{_command}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -57,7 +58,7 @@ class SlideSettings(Settings):
         """The patient; a slide without one is a patient of its own."""
         return self.patient or self.id
 
-    @property
+    @cached_property
     def side(self) -> Side:
         """What is given with the slide of who trains, validates and tests."""
         return Side(self.split, self.fold)
@@ -219,7 +220,7 @@ class DatasetSettings(Settings):
                     f"{first.patient_id!r} and {one.patient_id!r}; give both one patient or take one out"
                 )
 
-    @property
+    @cached_property
     def folds(self) -> tuple[int, ...] | None:
         """The numbers of the folds, None when there is one split only."""
         if self.splits is not None:
@@ -227,14 +228,14 @@ class DatasetSettings(Settings):
         given = sorted({one.fold for one in self.slides if one.fold is not None})
         return tuple(given) or None
 
-    @property
+    @cached_property
     def says_who_validates(self) -> bool:
         """With folds: whether each slide keeps to training or validation while other folds test."""
         if self.splits is not None:
             return self.splits.validation is not None
         return validates({one.id: one.side for one in self.slides})
 
-    @property
+    @cached_property
     def label_map(self) -> LabelMap:
         """The classes in order of their values, and what the other groups mean."""
         classes = tuple(
@@ -260,10 +261,13 @@ class DatasetSettings(Settings):
 
     def slide(self, slide_id: str) -> SlideSettings:
         """The slide of that id, or a ConfigError naming what there is."""
-        for one in self.slides:
-            if one.id == slide_id:
-                return one
-        raise ConfigError(f"no slide {slide_id!r}; {nearest(slide_id, [one.id for one in self.slides])}")
+        if slide_id not in self._by_id:
+            raise ConfigError(f"no slide {slide_id!r}; {nearest(slide_id, list(self._by_id))}")
+        return self._by_id[slide_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, SlideSettings]:
+        return {one.id: one for one in self.slides}
 
 
 def _fill_row(row: Any, patterns: Any) -> Any:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_origin
+from typing import Any, Final, Self, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -54,6 +54,13 @@ class Settings(BaseModel):
         if field.annotation is not bool and any(isinstance(one, bool) for one in found):
             raise PydanticCustomError("no_yes", "true or false")
         return value
+
+    def __copy__(self) -> Self:
+        """Without what was worked out from the fields and kept: ``model_copy`` may change them."""
+        copied = super().__copy__()
+        for name in set(copied.__dict__) - set(type(self).model_fields):
+            del copied.__dict__[name]
+        return copied
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

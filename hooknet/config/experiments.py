@@ -54,6 +54,8 @@ class TrainOptions(Settings):
     stop_after: Count | None = None
     threads: Count = 2
     workers: Annotated[int, Field(ge=0)] = 1
+    cache_mb: Annotated[int, Field(ge=0)] = 512
+    compile: bool = False
     init_from: str | None = None
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,12 @@ class Project:
     datasets_file: Path
     experiments_file: Path
 
-    @property
+    @cached_property
     def runs(self) -> dict[str, Run]:
         """Every run by its name, in the order of the file."""
         found: dict[str, Run] = {}
+        # Two names that differ in case only are one folder on some disks.
+        taken: set[str] = set()
         for name, settings in self.experiments.items():
             dataset = self.datasets[settings.dataset]
             folds: tuple[int | None, ...] = dataset.folds or (None,)
@@ -52,12 +55,12 @@ class Project:
             for seed in settings.seeds:
                 for fold in folds:
                     run = Run(name, settings, dataset, seed, fold)
-                    # Two names that differ in case only are one folder on some disks.
-                    if run.name.lower() in map(str.lower, found):
+                    if run.name.lower() in taken:
                         raise ConfigError(
                             f"{self.experiments_file}: two runs are called {run.name!r}; rename one"
                         )
                     found[run.name] = run
+                    taken.add(run.name.lower())
         return found
 
     def dataset(self, name: str) -> DatasetSettings:

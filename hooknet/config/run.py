@@ -48,14 +48,14 @@ class Run:
         return layout.run_folder(self.name) / "best.ckpt" if named is None else Path(named)
 
     def training_settings(self) -> dict[str, Any]:
-        """All that weights depend on: not how a map will be inferred, nor how many workers read patches."""
+        """All that weights depend on: not how a map will be inferred, nor by what means patches are read."""
         classes = [(one.name, one.value) for one in self.dataset.label_map.classes]
         left_out: Any = {
             "infer": True,
             "seeds": True,
             "folds": True,
             "checkpoint": True,
-            "train": {"workers"},
+            "train": {"workers", "cache_mb"},
         }
         settings = self.settings.model_dump(mode="json", exclude=left_out)
         return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}

@@ -51,7 +51,7 @@ def test_description_has_sizes_depths_and_fields_of_view():
         "enc0    280 px of  0.5 µm,   64    280 px of    8 µm,   64",
         "mid      10 px of    8 µm,  640     10 px of  128 µm,  640",
         "context.dec0 (70 px of 8 µm) ──► target.mid: 30 px cropped from each side, concat",
-        "every 1024 px (a multiple of 256",
+        "inference: views of 2268 and 348 px every 2048 px (a multiple of 256",
     ):
         assert part in lines
 
@@ -66,7 +66,7 @@ def test_an_mrn_shows_where_its_context_joins():
     for part in (
         "mid      16 px of    8 µm,  690     16 px of  128 µm,  690",
         "context.mid (16 px of 128 µm) ──► target.mid: central 1/16 resampled to 16 px, concat",
-        "every 768 px (a multiple of 256",
+        "views of 2048 and 384 px every 1792 px (a multiple of 256",
         "123 px of its rim dropped",
     ):
         assert part in lines

@@ -16,7 +16,7 @@ HEAVY = (
 
 def test_help_lists_the_commands_in_the_order_of_the_pipeline():
     text = CliRunner().invoke(main.app, ["--help"], env={"COLUMNS": "200"}).output
-    places = [text.index(f"│ {name} ") for name in NAMES]
+    places = [text.index(f"\n  {name} ") for name in NAMES]
     assert places == sorted(places)
     assert NAMES[:11] == [
         "make-demo-slide", "check-slide", "read-annotations", "rasterise", "detect-tissue", "index-centres",
@@ -41,6 +41,17 @@ def test_starting_imports_nothing_heavy():
     script = f"import sys, hooknet.cli.main; print([one for one in {HEAVY!r} if one in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["infer", "--help"], ["train", "-h"]])
+def test_help_imports_nothing_heavy(arguments):
+    script = (
+        f"import sys; sys.argv = ['hooknet', *{arguments!r}]\nfrom hooknet.cli.main import main\n"
+        f"try:\n    main()\nfinally:\n    print([one for one in {(*HEAVY, 'rich')!r} if one in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "Usage: hooknet" in found.stdout
+    assert found.stdout.endswith("[]\n")
 
 
 def test_no_command_shows_help_and_unknown_commands_are_refused():

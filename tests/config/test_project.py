@@ -209,6 +209,44 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path):
     assert str(caught.value) == "no slide 'x'; possible: a, b, c"
 
 
+def test_what_is_worked_out_once_is_not_taken_into_a_changed_copy(tmp_path):
+    dataset = load(tmp_path).datasets["colon"]
+    assert dataset.folds is None
+    assert dataset.label_map.classes[0].name == "stroma"
+    slides = tuple(
+        one.model_copy(update={"id": f"x{fold}", "split": None, "fold": fold})
+        for fold, one in enumerate(dataset.slides)
+    )
+    changed = dataset.model_copy(update={"slides": slides})
+    assert changed.folds == (0, 1, 2)
+    assert [changed.slide(f"x{fold}").side for fold in range(3)] == [Side(None, fold) for fold in range(3)]
+    assert ids(dataset.slides) == ["a", "b", "c"]
+    assert dataset.slide("a").side == Side("training")
+
+
+def test_what_is_worked_out_once_is_no_part_of_the_settings(tmp_path):
+    fresh, used = (load(tmp_path).datasets["colon"] for _ in range(2))
+    assert (used.folds, used.says_who_validates, used.slide("a").side.split) == (None, False, "training")
+    assert len(used.label_map.classes) == 2
+    assert used == fresh
+    assert used.model_dump(mode="json") == fresh.model_dump(mode="json")
+    assert digest(used) == digest(fresh)
+
+
+@pytest.mark.parametrize("slides", [3, 30])
+def test_who_validates_is_asked_once_however_many_slides_there_are(tmp_path, monkeypatch, slides):
+    """Asked for every slide and run again, a plan of a thousand slides took four times as long."""
+    from hooknet.config import datasets
+
+    three_folds = with_folds(*[number % 3 for number in range(slides)])
+    runs = load(tmp_path, three_folds, dict.fromkeys("abc", made_config.EXPERIMENT)).runs
+    asked = []
+    monkeypatch.setattr(datasets, "validates", lambda sides: asked.append(len(sides)) or False)
+    found = [len(run.slides(split)) for run in runs.values() for split in ("training", "validation", "test")]
+    assert found == [slides // 3] * 27
+    assert asked == [slides]
+
+
 def test_masks_have_the_finest_target_spacing_of_their_dataset(tmp_path):
     datasets = {"colon": made_config.DATASET, "other": made_config.DATASET, "unused": made_config.DATASET}
     experiments = {

@@ -46,7 +46,7 @@ def test_environment_and_constraints_agree_on_every_version():
     assert {name: known.get(name) for name in conda_pins()} == conda_pins()
 
 
-@pytest.mark.parametrize("extra", [None, "dev", "keras", "onnx"])
+@pytest.mark.parametrize("extra", [None, "dev", "keras", "onnx", "openvino"])
 def test_constraints_pin_every_dependency(extra):
     assert set(dependencies(extra)) <= set(constraints())
 

@@ -152,6 +152,22 @@ def test_wrong_configuration_stops_snakemake_with_one_line(tiny, file, old, new,
     assert not (tiny / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("results/runs/unet/maps/c2.tif", "ConfigError: no slide 'c2'; possible: a1, b1, c1"),
+        ("results/slides/tiny/c2/labels.tif", "ConfigError: no slide 'c2'; possible: a1, b1, c1"),
+        # What the workflow draws is the phantoms' alone: other files of these folders are taken as they are.
+        ("results/demo/slides/c2.tif", "MissingRuleException"),
+        ("results/runs/unett/maps/c1.tif", "MissingRuleException"),
+    ],
+)
+def test_targets_of_unknown_slides_and_runs_are_refused(tiny, target, told):
+    found = snakemake(tiny, "-n", "--nocolor", target)
+    assert found.returncode == 1
+    assert told in found.stdout
+
+
 def test_profile_is_found_and_goes_on_after_a_crash():
     profile = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
     assert profile["rerun-incomplete"] is True

@@ -5,9 +5,9 @@ from shlex import quote
 
 from hooknet.config import layout
 from hooknet.config.datasets import is_raster
+from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.errors import HookNetError
-from hooknet.io.tables import read_splits
 
 
 def stop(message):
@@ -31,15 +31,14 @@ if MISSING:
 
 RUNS = PROJECT.runs
 DATASETS = sorted({run.dataset_name for run in RUNS.values()})
-SLIDES = sorted(
-    {slide.id for name in DATASETS for slide in PROJECT.datasets[name].slides}
-)
 PHANTOMS = {
     slide.id: name
     for name, dataset in PROJECT.datasets.items()
     if dataset.phantom is not None
     for slide in dataset.slides
 }
+# Their places might hold files of your own; where there are no phantoms no id matches.
+PHANTOM_IDS = "|".join(map(re.escape, PHANTOMS)) or "(?!)"
 # By environment, not in the commands: the path of a configuration file is no reason to do anything again.
 shell.prefix(
     "set -euo pipefail; "
@@ -50,7 +49,8 @@ shell.prefix(
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
-    slide="|".join(map(re.escape, SLIDES)),
+    # Not the ids themselves: snakemake scans the constraint for every file of every job, which for n slides is n² steps.
+    slide=SAFE_NAME.strip("^$"),
     run="|".join(map(re.escape, RUNS)),
     role="|".join(layout.ROLES),
 
@@ -81,6 +81,9 @@ def assigned(run):
     """The sheet of splits where it has to be made first, else None: the slides say it themselves."""
     if run.dataset.splits is None:
         return None
+    # Imported where it is needed: its libraries take longer to load than all else that is read here.
+    from hooknet.io.tables import read_splits
+
     return read_splits(
         checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
     )

@@ -13,6 +13,8 @@ rule make_demo_slide:
         "results/logs/make_demo_slide/{slide}.log",
     benchmark:
         "results/benchmarks/make_demo_slide/{slide}.tsv"
+    wildcard_constraints:
+        slide=PHANTOM_IDS,
     conda:
         "../../envs/hooknet.yaml"
     threads: 1

@@ -29,4 +29,5 @@ rule infer:
         options=infer_options,
     shell:
         "python -m hooknet infer --run {wildcards.run:q} --slide {wildcards.slide:q}"
-        " --checkpoint {input.checkpoint:q} --output {output.map:q} {params.options} > {log:q} 2>&1"
+        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory {resources.mem_mb}"
+        " {params.options} > {log:q} 2>&1"
