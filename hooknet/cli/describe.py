@@ -17,7 +17,7 @@ def run(
     """Print the description."""
     from hooknet.config.document import nearest
     from hooknet.errors import ConfigError
-    from hooknet.models.describe import LARGEST_TILE, describe
+    from hooknet.models.describe import describe
 
     everything = project(datasets, experiments)
     if experiment is not None and experiment not in everything.experiments:
@@ -29,6 +29,6 @@ def run(
         settings = everything.experiments[name]
         network = settings.network_settings(len(everything.dataset(settings.dataset).classes))
         title = [f"== {name}"] if experiment is None else []
-        tile, rim = settings.infer.tile or LARGEST_TILE, settings.infer.rim
+        tile, rim = settings.infer.tile, settings.infer.rim
         told.append("\n".join([*title, describe(settings.model, network, tile, rim)]))
     print("\n\n".join(told))

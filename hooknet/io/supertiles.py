@@ -38,7 +38,8 @@ class _Level:
 class SuperTiles:
     """The views of tiles, asked for in order; ``squares[tile][layer]``: (column, row, side) in px of the spacing.
 
-    Columns and rows count from the slide's origin and may be negative: outside the slide is white.
+    Columns and rows count from the slide's origin and may be negative: outside the slide is white.  Tiles come row
+    by row; in any other order regions are decoded again.
     """
 
     def __init__(
@@ -61,13 +62,15 @@ class SuperTiles:
             for level in self._levels
             for layer, side in zip(level.layers, level.sides, strict=True)
         }
-        self._uses = self._count_uses()
+        self._uses: dict[Key, deque[int]] = {}  # block -> tiles that need it, as far as they are foreseen
+        self._foreseen = 0
         self._kept: dict[Key, Image] = {}
         self._latest: list[tuple[int, Key]] = []  # a heap: those needed last come first
         self._bytes = 0
 
     def read(self, tile: int) -> list[Image]:
         """The views (side, side, 3) uint8 of a tile, target first; tiles are asked for once each, in order."""
+        self._foresee(tile)
         fresh = self._decode_missing(tile)
         views = []
         for layer, square in enumerate(self._squares[tile]):
@@ -128,14 +131,22 @@ class SuperTiles:
                     found[key] = image[:, place * side : (place + 1) * side]
         return found
 
-    def _count_uses(self) -> dict[Key, deque[int]]:
-        """For each block the tiles that need it, in order."""
-        uses: dict[Key, deque[int]] = defaultdict(deque)
-        for tile, squares in enumerate(self._squares):
+    def _foresee(self, tile: int) -> None:
+        """Note which blocks the tiles need that come down to the views of this one, and so may share some.
+
+        Not of all tiles at once: what is noted goes with the width of a slide, not with its area.
+        """
+        ends = [
+            row + length + self._side[layer] for layer, (_, row, length) in enumerate(self._squares[tile])
+        ]
+        while self._foreseen < len(self._squares):
+            squares = self._squares[self._foreseen]
+            if self._foreseen > tile and all(one[1] >= end for one, end in zip(squares, ends, strict=True)):
+                return
             for layer, square in enumerate(squares):
                 for column, row in _blocks(square, self._side[layer]):
-                    uses[layer, column, row].append(tile)
-        return dict(uses)
+                    self._uses.setdefault((layer, column, row), deque()).append(self._foreseen)
+            self._foreseen += 1
 
     def _settle(self, tile: int, fresh: dict[Key, Image]) -> None:
         """Let go of what no later tile needs; keep the rest as far as memory allows, what is needed next first."""

@@ -15,8 +15,11 @@ COLUMN = 34
 LARGEST_TILE = 2300
 
 
-def describe(model: str, settings: UNetSettings, largest_tile: int, rim: int | None = None) -> str:
-    """Several lines of text; ``largest_tile`` and ``rim`` are what inference may use and drops, in px."""
+def describe(model: str, settings: UNetSettings, largest_tile: int | None, rim: int | None = None) -> str:
+    """Several lines of text; ``largest_tile`` and ``rim`` are what inference may use and drops, in px.
+
+    Where no tile is named memory and the slide decide; one of ``LARGEST_TILE`` px is told of.
+    """
     shape = settings.shape
     spec = shape.patch_spec
     spacings = ", ".join(f"{spacing:g}" for spacing in settings.spacings)
@@ -28,7 +31,7 @@ def describe(model: str, settings: UNetSettings, largest_tile: int, rim: int | N
     for branch, spacing in enumerate(settings.spacings):
         view, weight = shape.fields_of_view[branch], settings.all_loss_weights[branch]
         lines.append(f"{branch_name(branch)}: {spacing:g} µm/px, sees {view:g} µm, loss weight {weight:g}")
-    return "\n".join([*lines, "", *_stages(shape), "", *_work(shape, largest_tile, rim)])
+    return "\n".join([*lines, "", *_stages(shape), "", *_work(shape, largest_tile or LARGEST_TILE, rim)])
 
 
 def _stages(shape: UNetShape) -> Iterator[str]:
