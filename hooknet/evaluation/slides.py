@@ -30,6 +30,8 @@ def count_slide(truth: Mask, prediction: Mask, classes: int) -> Counts:
     _check_scale(truth, prediction)
     counts = no_counts(classes)
     for block in blocks(truth.grid.width, truth.grid.height, BLOCK):
+        if truth.is_empty(*block):
+            continue
         annotated = truth.read(*block)
         if annotated.any():
             predicted = prediction.read_as(truth.grid, *block)

@@ -51,9 +51,10 @@ def draw_centres(mask: LabelRaster, per_class: int, rng: np.random.Generator) ->
     for value in sorted({one.value for one in fragments}):
         mine = np.array([number for number, one in enumerate(fragments) if one.value == value])
         total = sum(fragments[number].pixels for number in mine)
-        for region in np.unique(regions[mine]):
-            parts = [fragments[number] for number in mine[regions[mine] == region]]
-            rows.append(_centres_of(parts, per_class / total, rng, mask, int(region)))
+        mine = mine[np.argsort(regions[mine], kind="stable")]
+        for members in np.split(mine, np.flatnonzero(np.diff(regions[mine])) + 1):
+            parts = [fragments[number] for number in members]
+            rows.append(_centres_of(parts, per_class / total, rng, mask, int(regions[members[0]])))
     if not rows:
         return pd.DataFrame({"x": [], "y": [], "label": [], "region": []}).astype(
             {"label": np.uint8, "region": np.int32}
@@ -94,12 +95,11 @@ def find_regions(
     for column, row, width, height in blocks(mask.grid.width, mask.grid.height, BLOCK):
         if column == 0:
             line, left = np.zeros(mask.grid.width + 2, np.int64), np.zeros(BLOCK + 2, np.int64)
-        labels = mask.read(column, row, width, height)
-        numbers = (
-            _label_block(labels, column, row, at_most, rng, fragments)
-            if labels.any()
-            else labels.astype(np.int64)
-        )
+        if mask.is_empty(column, row, width, height):
+            numbers: NDArray[np.int64] = np.broadcast_to(np.int64(0), (height, width))
+        else:
+            labels = mask.read(column, row, width, height)
+            numbers = _label_block(labels, column, row, at_most, rng, fragments)
         joined += _touching(numbers[0], above[column : column + width + 2])
         joined += _touching(numbers[:, 0], left[: height + 2])
         line[column + 1 : column + 1 + width] = numbers[-1]
@@ -119,27 +119,35 @@ def _label_block(
     fragments: list[Fragment],
 ) -> NDArray[np.int64]:
     """Fragment number + 1 under each pixel of a block; the fragments are appended."""
+
+    def add(
+        value: int, inside: NDArray[np.int64] | None, left: int, top: int, shape: tuple[int, ...]
+    ) -> None:
+        """A fragment of the flat places ``inside`` a shape, or of the whole shape."""
+        pixels = int(np.prod(shape)) if inside is None else inside.size
+        drawn = rng.choice(pixels, min(pixels, at_most), replace=False)
+        rows, columns = np.unravel_index(drawn if inside is None else inside[drawn], shape)
+        fragments.append(Fragment(value, pixels, columns + left + column, rows + top + row))
+
+    only = int(labels.max())
+    if only == labels.min():  # as most blocks are: outside a region, or within a large one
+        if only:
+            add(only, None, 0, 0, labels.shape)
+        return np.broadcast_to(np.int64(len(fragments) if only else 0), labels.shape)
     numbers = np.zeros(labels.shape, np.int64)
-    for value in np.unique(labels[labels > 0]):
+    for value in np.flatnonzero(np.bincount(labels.ravel())[1:]) + 1:
         labelled, count = ndimage.label(labels == value, _NEIGHBOURS)
-        numbers[labelled > 0] = labelled[labelled > 0] + len(fragments)
+        np.add(labelled, len(fragments), out=numbers, where=labelled > 0)
         for part, place in enumerate(ndimage.find_objects(labelled, count), start=1):
             inside = np.flatnonzero(labelled[place] == part)
-            drawn = rng.choice(inside, min(len(inside), at_most), replace=False)
-            rows, columns = np.unravel_index(drawn, labelled[place].shape)
-            fragments.append(
-                Fragment(
-                    int(value),
-                    len(inside),
-                    columns + place[1].start + column,
-                    rows + place[0].start + row,
-                )
-            )
+            add(int(value), inside, place[1].start, place[0].start, labelled[place].shape)
     return numbers
 
 
 def _touching(line: NDArray[np.int64], neighbours: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Pairs of fragments (+ 1) that touch across a border of blocks; ``neighbours`` has one more at each end."""
+    if not (line.any() and neighbours.any()):
+        return []
     pairs = [np.stack([line, neighbours[shift : shift + len(line)]], axis=1) for shift in (0, 1, 2)]
     found = np.concatenate(pairs)
     return [(int(one), int(other)) for one, other in np.unique(found[(found > 0).all(axis=1)], axis=0)]

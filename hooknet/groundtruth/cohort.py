@@ -12,7 +12,7 @@ from hooknet.config.sides import Side, completed, split_in_run
 from hooknet.config.steps import SplitSettings
 from hooknet.errors import ConfigError
 from hooknet.groundtruth.splits import make_folds, make_splits
-from hooknet.io.tables import read_json
+from hooknet.io.records import read_json
 
 Areas = dict[str, dict[str, dict[str, float]]]
 

@@ -6,30 +6,26 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from hooknet.coordinates import RasterGrid
 from hooknet.io.atomic import atomic
-from hooknet.io.rasters import quiet, read_through, writing
-
-TILE = 512
+from hooknet.io.spool import Spool
+from hooknet.io.tiles import OPEN_TILES, Plane, write_tiff
 
 
 class ProbabilityWriter:
     """Takes blocks of probabilities in any order; made by :func:`create_probabilities`."""
 
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
+    def __init__(self, planes: list[Plane]) -> None:
+        self._planes = planes
 
     def write(self, column: int, row: int, shares: NDArray[np.uint8]) -> None:
         """Put (K, height, width) uint8 at a column and row inside the raster."""
-        _, height, width = shares.shape
-        self._dataset.write(shares, window=Window(column, row, width, height))
+        for plane, values in zip(self._planes, shares, strict=True):
+            plane.write(column, row, values)
 
 
 @contextlib.contextmanager
@@ -37,28 +33,10 @@ def create_probabilities(
     path: str | Path, grid: RasterGrid, names: tuple[str, ...]
 ) -> Iterator[ProbabilityWriter]:
     """A writer of a tiled DEFLATE TIFF with a band per class, named so; in place once the block ends well."""
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": len(names),
-        "width": grid.width,
-        "height": grid.height,
-    }
-    layout = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
-    size = {"compress": "DEFLATE", "sparse_ok": True, "BIGTIFF": "IF_SAFER", "photometric": "MINISBLACK"}
+    path = Path(path)
     description = {"format": "hooknet probabilities 1", "spacing": grid.spacing, "classes": names}
-    with writing(path), atomic(path) as partial:
-        with quiet():
-            dataset = rasterio.open(partial, "w", **profile, **layout, **size)
-        with dataset:
-            per_cm = repr(1e4 / grid.spacing)
-            dataset.update_tags(
-                TIFFTAG_IMAGEDESCRIPTION=json.dumps(description),
-                TIFFTAG_XRESOLUTION=per_cm,
-                TIFFTAG_YRESOLUTION=per_cm,
-                TIFFTAG_RESOLUTIONUNIT="3",
-            )
-            for band, name in enumerate(names, start=1):
-                dataset.set_band_description(band, name)
-            yield ProbabilityWriter(dataset)
-        read_through(partial)
+    with atomic(path) as partial, Spool(path) as spool:
+        share = max(1, OPEN_TILES // len(names))
+        planes = [Plane(spool, grid.width, grid.height, smooth=True, open_tiles=share) for _ in names]
+        yield ProbabilityWriter(planes)
+        write_tiff(partial, path, [planes], grid.spacing, json.dumps(description), names)

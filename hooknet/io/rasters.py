@@ -14,7 +14,6 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
@@ -23,6 +22,8 @@ from hooknet.errors import MaskError
 
 # Read at most so many px at once when a coarser raster is taken out of a finer one (16 MiB).
 STRIP_PIXELS = 2**24
+# GDAL keeps decoded blocks up to 5 % of the machine's memory, in each process: as much on every machine (in MiB).
+CACHE_MIB = 256
 # A raster nearly as large as the slide, but not of its size, is a cropped one, not a coarser one.
 SMALLEST_RATIO = 1.5
 
@@ -42,6 +43,7 @@ def open_single_band(path: Path) -> Any:
     """The open dataset, one band of uint8; MaskError when it is anything else."""
     if not path.is_file():
         raise MaskError(f"{path}: no such file, wanted a single-band uint8 raster")
+    os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))  # which GDAL looks up at its first read
     try:
         with quiet():
             dataset = rasterio.open(path)
@@ -52,36 +54,6 @@ def open_single_band(path: Path) -> Any:
         dataset.close()
         raise MaskError(f"{path}: found {found}, wanted one band of uint8 class values")
     return dataset
-
-
-@contextlib.contextmanager
-def writing(path: str | Path) -> Iterator[None]:
-    """Say in one line where a raster could not be written (GDAL tells of a full disk in its own words)."""
-    try:
-        yield
-    except (RasterioError, CPLE_BaseError, TypeError) as error:
-        if isinstance(error, TypeError) and not isinstance(error.__context__, CPLE_BaseError):
-            raise  # rasterio calls a file cut short at its head one of a wrong type
-        raise MaskError(
-            f"{path}: cannot be written ({_first_line(error)}); free space or correct the path, then run again"
-        ) from error
-
-
-def read_through(path: Path) -> None:
-    """Read every block of a raster and its overviews just written, and forget them.
-
-    A disk that fills up while GDAL flushes its last blocks raises nothing: the file merely ends too early.
-    Raises rasterio's error for a block that is not there.
-    """
-    with quiet():
-        with rasterio.open(path) as dataset:
-            levels = range(-1, len(dataset.overviews(1)))
-        for level in levels:
-            options = {} if level < 0 else {"OVERVIEW_LEVEL": level}
-            with rasterio.open(path, **options) as dataset:
-                rows = dataset.block_shapes[0][0]
-                for row in range(0, dataset.height, rows):
-                    dataset.read(window=RasterWindow(0, row, dataset.width, min(rows, dataset.height - row)))
 
 
 def _first_line(error: BaseException) -> str:
@@ -111,6 +83,27 @@ class LabelRaster:
             inside = np.s_[top - row : bottom - row, left - column : right - column]
             labels[inside] = self._read(left, top, right - left, bottom - top)
         return labels
+
+    def is_empty(self, column: int, row: int, width: int, height: int) -> bool:
+        """Whether a window in raster px is all 0 because nothing is stored there; asks the TIFF, reads no values.
+
+        False promises nothing: what is stored may be 0, and only a TIFF can leave blocks out.
+        """
+        left, right = max(column, 0), min(column + width, self.grid.width)
+        top, bottom = max(row, 0), min(row + height, self.grid.height)
+        if left >= right or top >= bottom:
+            return True
+        dataset = self._dataset()
+        if (
+            dataset.driver != "GTiff" or dataset.nodata
+        ):  # a block left out is nodata, where there is such a value
+            return False
+        high, wide = dataset.block_shapes[0]
+        return not any(
+            dataset.get_tag_item(f"BLOCK_OFFSET_{across}_{down}", "TIFF", bidx=1)
+            for down in range(top // high, -(-bottom // high))
+            for across in range(left // wide, -(-right // wide))
+        )
 
     def read_as(self, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Labels:
         """Values (height, width) uint8 of a window in px of another ``grid`` over the same slide.
@@ -156,6 +149,8 @@ class LabelRaster:
 
     def _read(self, column: int, row: int, width: int, height: int) -> Labels:
         """Values of a window that lies inside."""
+        if self.is_empty(column, row, width, height):
+            return np.zeros((height, width), np.uint8)
         window = RasterWindow(column, row, width, height)
         try:
             labels: Labels = self._dataset().read(1, window=window)

@@ -8,7 +8,7 @@ from hooknet.config.project import Project
 from hooknet.config.sides import Side
 from hooknet.errors import ConfigError, HookNetError
 from hooknet.groundtruth.cohort import assign, check_classes, count_slides, read_areas
-from hooknet.io.tables import write_json
+from hooknet.io.records import write_json
 
 CLASSES = {"tumour": {"value": 1, "colour": "#ff0000"}, "stroma": {"value": 2, "colour": "#00ff00"}}
 

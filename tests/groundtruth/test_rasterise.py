@@ -14,7 +14,8 @@ from shapely.geometry import Polygon
 from hooknet.coordinates import RasterGrid, Spacing
 from hooknet.errors import MaskError
 from hooknet.groundtruth.geometries import clean, from_geojson, to_geojson
-from hooknet.groundtruth.rasterise import fill, rasterise, rasterise_raster
+from hooknet.groundtruth.rasterise import rasterise, rasterise_raster
+from hooknet.groundtruth.scanlines import Scanlines
 from hooknet.io.annotations import read_annotations
 from hooknet.io.drawings import Shape
 from hooknet.io.masks import Mask
@@ -213,8 +214,9 @@ def test_pixels_agree_with_shapely_and_gdal_at_their_centres(ring, spacing):
     geometry = shapely.transform(drawn_shape, lambda points: points / spacing)
     side = int(60 / spacing) + 3
     found = np.zeros((side, side), dtype=np.intp)
-    count = fill(geometry, found, -1, -1, 1)
-    assert count == found.sum()
+    runs = Scanlines([geometry]).runs(-1, side).within(-1, side)
+    runs.fill(found, 1)
+    assert runs.pixels == found.sum()
     x, y = np.meshgrid(np.arange(side) - 0.5, np.arange(side) - 0.5)
     inside = shapely.contains_xy(geometry, x, y)
     tie = shapely.dwithin(shapely.boundary(geometry), shapely.points(x, y), 1e-9)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from hooknet.coordinates import RasterGrid, Spacing
 from hooknet.errors import MaskError
-from hooknet.io.rasters import open_raster
+from hooknet.io.masks import Mask, create_mask
+from hooknet.io.rasters import LabelRaster, open_raster, quiet
 
 LABELS = np.arange(60, dtype=np.uint8).reshape(6, 10)
 
@@ -81,3 +83,65 @@ def test_colour_and_deep_images_are_refused(tmp_path):
         open_raster(tmp_path / "deep.png", (10, 6))
     with pytest.raises(MaskError, match="no such file"):
         open_raster(tmp_path / "none.png", (10, 6))
+
+
+def sparse(path):
+    """A mask of 5 x 4 tiles with values in the tiles 1 and 2 of row 1; the first and last tile hold 0."""
+    with create_mask(path, RasterGrid(2560, 2048, 0.5, 1.0, 1.0), ("a",), {1: (1, 1, 1)}) as writer:
+        writer.write(600, 600, np.ones((100, 700), np.uint8))
+    return Mask.open(path)
+
+
+@pytest.mark.parametrize(
+    ("window", "empty"),
+    [
+        ((512, 512, 1, 1), False),
+        ((1535, 1023, 9, 9), False),
+        ((0, 0, 2560, 2048), False),
+        ((0, 0, 9, 9), False),  # stored, though it holds 0
+        ((512, 0, 2048, 512), True),
+        ((1536, 512, 600, 900), True),
+        ((513, 511, 600, 1), True),
+        ((513, 511, 600, 2), False),
+        ((2560, 0, 100, 100), True),
+        ((-100, -100, 100, 100), True),
+        ((-100, -100, 101, 101), False),
+    ],
+)
+def test_a_window_is_empty_where_no_tile_is_stored(tmp_path, window, empty):
+    with sparse(tmp_path / "mask.tif") as mask:
+        assert mask.is_empty(*window) == empty
+        if empty:
+            assert not mask.read(*window).any()
+
+
+def test_only_windows_with_stored_tiles_are_read(tmp_path, monkeypatch):
+    class Deaf:
+        def read(self, *_, **__):
+            raise AssertionError("read")
+
+    with sparse(tmp_path / "mask.tif") as mask:
+        dataset = mask._dataset()
+        for name in ("driver", "nodata", "block_shapes", "get_tag_item"):
+            monkeypatch.setattr(Deaf, name, getattr(dataset, name), raising=False)
+        monkeypatch.setattr(LabelRaster, "_dataset", lambda _: Deaf())
+        assert mask.read(1536, 0, 1024, 1536).tolist() == [[0] * 1024] * 1536
+        with pytest.raises(AssertionError, match="read"):
+            mask.read(1535, 512, 10, 10)
+
+
+def test_rasters_that_leave_nothing_out_are_never_empty(tmp_path):
+    with open_raster(save(tmp_path / "truth.png", np.zeros((6, 10), np.uint8)), (10, 6)) as raster:
+        assert not raster.is_empty(0, 0, 10, 6)
+
+
+def test_blocks_left_out_of_a_raster_with_nodata_are_nodata_and_not_0(tmp_path):
+    layout = {"tiled": True, "blockxsize": 16, "blockysize": 16, "sparse_ok": True, "nodata": 3}
+    size = {"width": 64, "height": 32, "count": 1, "dtype": "uint8"}
+    with quiet(), rasterio.open(tmp_path / "truth.tif", "w", driver="GTiff", **size, **layout) as file:
+        file.write(np.ones((16, 16), np.uint8), 1, window=rasterio.windows.Window(0, 0, 16, 16))
+    with open_raster(tmp_path / "truth.tif", (64, 32)) as raster:
+        assert not raster.is_empty(48, 16, 16, 16)
+        np.testing.assert_array_equal(
+            np.unique(raster.read(0, 0, 64, 32), return_counts=True), [[1, 3], [256, 1792]]
+        )
