@@ -164,6 +164,13 @@ def test_help_comes_without_waiting_for_heavy_libraries():
     assert not loaded & {"torch", "openslide", "lightning", "pandas", "rasterio", "matplotlib", "scipy"}
 
 
+def test_light_steps_do_without_tables():
+    steps = ("check_slide", "make_splits", "read_annotations")
+    program = "\n".join(f"import hooknet.cli.{one}" for one in steps)
+    program += "\nimport hooknet.io.records, hooknet.groundtruth.slide_record, hooknet.groundtruth.cohort"
+    assert not loaded_after(program) & {"pandas", "pyarrow", "torch"}
+
+
 @pytest.mark.parametrize(
     "part", ["io.slides", "io.masks", "io.tables", "groundtruth.centres", "config.project"]
 )

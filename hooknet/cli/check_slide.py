@@ -30,8 +30,8 @@ def run(
 ) -> None:
     """Write the record."""
     from hooknet.groundtruth.slide_record import describe_slide
+    from hooknet.io.records import write_json
     from hooknet.io.slides import Slide
-    from hooknet.io.tables import write_json
 
     everything = project(datasets, experiments)
     settings = everything.dataset(dataset).slide(slide)

@@ -24,7 +24,7 @@ def run(
 ) -> None:
     """Write the tables."""
     from hooknet.evaluation.cohort import compare_systems, write_tables
-    from hooknet.io.tables import read_splits
+    from hooknet.io.records import read_splits
 
     results = compare_systems(project(datasets, experiments), dataset, read_splits(splits), runs_folder)
     write_tables(results, output)

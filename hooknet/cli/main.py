@@ -35,6 +35,10 @@ COMMANDS = (
     "export_onnx",
 )
 
+# Torch's threads spin for milliseconds when they wait, which costs more than it gains wherever anything else wants
+# the cores: readers of patches, other jobs.  Torch looks when it is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Write the sheet, and print how many slides train, validate and test."""
     from hooknet.groundtruth.cohort import assign, check_classes, count_slides, read_areas
-    from hooknet.io.tables import write_splits
+    from hooknet.io.records import write_splits
 
     everything = project(datasets, experiments)
     areas = read_areas(everything.dataset(dataset), slides_folder)

@@ -65,7 +65,7 @@ def _training_slides(chosen: Run, splits: Path | None) -> tuple[SlideSettings, .
     """The training slides; the sheet of splits is needed where the slides do not say it themselves."""
     from hooknet.config import layout
     from hooknet.errors import ConfigError
-    from hooknet.io.tables import read_splits
+    from hooknet.io.records import read_splits
 
     if splits is None and chosen.dataset.splits is not None:
         splits = layout.splits_sheet(chosen.dataset_name)

@@ -35,8 +35,8 @@ def run(
     from hooknet.config.datasets import is_raster
     from hooknet.groundtruth.geometries import from_geojson
     from hooknet.groundtruth.rasterise import rasterise, rasterise_raster
+    from hooknet.io.records import write_json
     from hooknet.io.slides import Slide
-    from hooknet.io.tables import write_json
 
     everything = project(datasets, experiments)
     settings = everything.dataset(dataset)

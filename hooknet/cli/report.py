@@ -31,7 +31,7 @@ def run(
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write the page."""
-    from hooknet.io.tables import read_splits
+    from hooknet.io.records import read_splits
     from hooknet.report.gather import Folders, gather
     from hooknet.report.page import write_report
 

@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Write checkpoints and curves."""
     from hooknet.io.locks import exclusive
-    from hooknet.io.tables import read_splits
+    from hooknet.io.records import read_splits
     from hooknet.training.batches import slide_files
     from hooknet.training.loop import TrainFiles, train
 

@@ -23,8 +23,8 @@ from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.cohort import TITLES, compare_systems
 from hooknet.groundtruth.geometries import from_geojson
 from hooknet.io.masks import Mask
+from hooknet.io.records import read_json
 from hooknet.io.slides import Slide
-from hooknet.io.tables import read_json
 from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
 
 MAX_OVERLAYS = 8

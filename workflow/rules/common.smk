@@ -8,6 +8,7 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.errors import HookNetError
+from hooknet.io.records import read_splits
 
 
 def stop(message):
@@ -81,9 +82,6 @@ def assigned(run):
     """The sheet of splits where it has to be made first, else None: the slides say it themselves."""
     if run.dataset.splits is None:
         return None
-    # Imported where it is needed: its libraries take longer to load than all else that is read here.
-    from hooknet.io.tables import read_splits
-
     return read_splits(
         checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
     )
