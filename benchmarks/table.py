@@ -114,7 +114,7 @@ def measured(*arguments: str, cwd: Path | None = None) -> Process:
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, arguments, printed)
+        raise RuntimeError(f"python {' '.join(arguments)}: exit status {child.returncode}\n{printed}")
     return Process(
         time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, printed
     )

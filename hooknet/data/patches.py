@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from hooknet.coordinates import PatchSpec
 from hooknet.data.augment.numbers import AugmentNumbers, draw_numbers
 from hooknet.data.index import CentreIndex
+from hooknet.io.blocks import BlockCache
 from hooknet.io.masks import Mask
 from hooknet.io.patches import labels_around, read_views
 from hooknet.io.slides import Slide
@@ -30,7 +31,7 @@ class PatchDataset(Dataset[Item]):
     """(draw number, row of the index) -> views (branches, size, size, 3) uint8, labels, augmentation numbers.
 
     Labels: one (size, size) uint8 array a branch of ``label_spec``, around the same centre at its spacing.
-    Every process opens its own slides.
+    Every process opens its own slides, and keeps decoded blocks of its own.
     """
 
     def __init__(
@@ -40,9 +41,12 @@ class PatchDataset(Dataset[Item]):
         label_spec: LabelSpec,
         numbers: AugmentNumbers | None,
         seed: int,
+        cache: int | None = None,
     ) -> None:
         """``numbers`` says how many random numbers augmentation takes; None draws none (validation).
 
+        ``cache``: bytes of decoded blocks of slides that each process keeps, for patches that overlap or come
+        again.  Pixels do not depend on how many.  None decodes no more than a patch shows.
         SlideError for a slide too coarse for the target, MaskError for a label mask of another slide or spacing.
         """
         self._rows = index.table[["x", "y", "slide"]].to_numpy(np.float64)
@@ -50,7 +54,8 @@ class PatchDataset(Dataset[Item]):
         self._label_spec = label_spec
         self._numbers = numbers
         self._seed = seed
-        self.slides = tuple(Slide(one.slide, one.spacing) for one in index.slides)
+        blocks = None if cache is None else BlockCache(cache)
+        self.slides = tuple(Slide(one.slide, one.spacing, blocks) for one in index.slides)
         self.masks = tuple(Mask.open(one.labels) for one in index.slides)
         for slide, mask in zip(self.slides, self.masks, strict=True):
             mask.check_same_slide(slide.grid(spec.target_spacing))

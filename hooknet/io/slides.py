@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from hooknet.coordinates import PLAUSIBLE_SPACING, RasterGrid, Spacing, Window, enclosing_pixels
 from hooknet.errors import SlideError
-from hooknet.io.resampling import resample
+from hooknet.io.blocks import BlockCache, Part, block_side, parts
+from hooknet.io.resampling import Piece, resample
+from hooknet.io.slide_file import WHITE, SlideFile
 
 Image = NDArray[np.uint8]
 
@@ -23,7 +26,6 @@ COARSER_TOLERANCE = 0.05
 LEVEL_TOLERANCE = 1e-3
 # Pixels of one level read at once; larger windows are read in strips so that memory stays bounded.
 MAX_PIXELS = 1 << 25
-WHITE = 255
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,31 @@ class Level:
 class Slide:
     """A slide of known ``size`` (width, height in level-0 px) and ``spacing`` (µm per level-0 px).
 
-    Opened again in every process that reads it: a handle does not survive a fork.
+    Opened again in every process that reads it: a handle does not survive a fork.  Several threads may read at
+    once.
     """
 
-    def __init__(self, path: str | Path, spacing: Spacing | None = None) -> None:
-        """Open ``path``; ``spacing`` overrides what the file says."""
+    def __init__(
+        self, path: str | Path, spacing: Spacing | None = None, blocks: BlockCache | None = None
+    ) -> None:
+        """Open ``path``; ``spacing`` overrides what the file says.
+
+        With ``blocks`` pixels are decoded in blocks on the levels' own grids, which are kept there: worth it
+        where windows overlap or come again.  How many are kept changes no pixel.  To read by blocks changes none
+        of a level whose downsample is a whole number; where it is not OpenSlide interpolates, and a pixel may
+        differ as much as that.
+        """
         self.path = Path(path)
-        self._handle: Any = None
-        self._pid = -1
-        handle = self._open()
+        self._file = SlideFile(self.path)
+        self._blocks = blocks
+        handle = self._file.handle()
         self.size: tuple[int, int] = handle.dimensions
         self.levels = tuple(
             _level(self.size, size, downsample)
             for size, downsample in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
         )
         self._downsamples: tuple[float, ...] = tuple(handle.level_downsamples)
+        self._sides = tuple(_block_sides(handle.properties, number) for number in range(len(self.levels)))
         self.properties = {str(key): str(value) for key, value in handle.properties.items()}
         self.file_spacing = _file_spacing(self.properties)
         self.spacing = spacing or self._checked_spacing()
@@ -61,9 +73,6 @@ class Slide:
             float(self.properties.get(openslide.PROPERTY_NAME_BOUNDS_X, 0)),
             float(self.properties.get(openslide.PROPERTY_NAME_BOUNDS_Y, 0)),
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": None, "_pid": -1}
 
     def __enter__(self) -> Slide:
         return self
@@ -73,9 +82,7 @@ class Slide:
 
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""
-        if self._handle is not None and self._pid == os.getpid():
-            self._handle.close()
-        self._handle = None
+        self._file.close()
 
     def grid(self, spacing: float) -> RasterGrid:
         """The raster at ``spacing`` over this slide; SlideError when the slide is too coarse for it."""
@@ -91,6 +98,10 @@ class Slide:
                 f"wanted {spacing:g}; the finest possible spacing is {coarsest / (1 + COARSER_TOLERANCE):.4g} µm/px"
             )
         return coarsest > spacing * (1 + LEVEL_TOLERANCE)
+
+    def level_of(self, spacing: float) -> int:
+        """The number of the pyramid level that a view at ``spacing`` µm/px is read from."""
+        return self._level_for(spacing / self.spacing.x, spacing / self.spacing.y)
 
     def read(self, window: Window, size: tuple[int, int]) -> Image:
         """The window as (height, width, 3) uint8 of ``size`` = (width, height) px.
@@ -117,14 +128,57 @@ class Slide:
         margin = 1 if interpolated else 0
         first_column, last_column = enclosing_pixels(left, left + width)
         first_row, last_row = enclosing_pixels(top, top + height)
-        block, x, y = self._read_level(
-            number,
-            first_column - margin,
-            first_row - margin,
-            last_column - first_column + 2 * margin,
-            last_row - first_row + 2 * margin,
+        step = (width / size[0], height / size[1])
+        columns = first_column - margin, last_column + margin
+        rows = first_row - margin, last_row + margin
+        if self._blocks is None:
+            place = columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0]
+            block, x, y = self._read_level(number, *place)
+            return resample(block, (left - x, top - y), step, size)
+        across, down = self._parts(number, columns, 0), self._parts(number, rows, 1)
+        block = self._assembled(self._blocks, number, across, down)
+        if self._whole(number):
+            return resample(block, (left - columns[0], top - rows[0]), step, size)
+        return resample(
+            block, (left, top), step, size, (self._pieces(number, across), self._pieces(number, down))
         )
-        return resample(block, (left - x, top - y), (width / size[0], height / size[1]), size)
+
+    def _whole(self, number: int) -> bool:
+        """Whether a level's pixels come as they are in the file and not interpolated."""
+        return self._downsamples[number] % 1 == 0
+
+    def _parts(self, number: int, pixels: tuple[int, int], axis: int) -> list[Part]:
+        """Of which blocks of a level its columns (axis 0) or rows (1) from one to another consist."""
+        # Where OpenSlide interpolates, neighbouring blocks do not lie on one grid and have to overlap.
+        return parts(*pixels, self._sides[number][axis], 0 if self._whole(number) else 1)
+
+    def _assembled(self, blocks: BlockCache, number: int, across: list[Part], down: list[Part]) -> Image:
+        """The blocks' parts side by side."""
+        found = np.empty((sum(one.count for one in down), sum(one.count for one in across), 3), np.uint8)
+        row = 0
+        for lower in down:
+            column = 0
+            for upper in across:
+                place = number, upper.first, lower.first, upper.side, lower.side
+                block = blocks.get((self._file.path, *place), partial(self._read_block, *place))
+                found[row : row + lower.count, column : column + upper.count] = block[lower.own, upper.own]
+                column += upper.count
+            row += lower.count
+        return found
+
+    def _read_block(self, number: int, column: int, row: int, width: int, height: int) -> Image:
+        return self._read_level(number, column, row, width, height)[0]
+
+    def _pieces(self, number: int, taken: list[Part]) -> list[Piece]:
+        """Where the pixels of blocks really lie, in level px."""
+        pieces: list[Piece] = []
+        index = 0
+        for one in taken:
+            start = self._start(number, one.first) + one.own.start
+            low, high = one.low if pieces else -inf, one.high if one is not taken[-1] else inf
+            pieces.append(Piece(index, start, low, high))
+            index += one.count
+        return pieces
 
     def _read_level(
         self, number: int, column: int, row: int, width: int, height: int
@@ -135,23 +189,24 @@ class Slide:
         back interpolated at that fractional position, which is therefore the position to reckon with.  Not so
         left of or above the slide, where it drops the fraction: what lies there is white without asking.
         """
+        x, y = self._start(number, column), self._start(number, row)
         left, top = max(0, -column), max(0, -row)
-        if left >= width or top >= height:
-            return np.full((height, width, 3), WHITE, np.uint8), column, row
+        level = self.levels[number]
+        if left >= width or top >= height or column > level.width or row > level.height:
+            return np.full((height, width, 3), WHITE, np.uint8), x, y
         downsample = self._downsamples[number]
-        location = (round((column + left) * downsample), round((row + top) * downsample))
-        try:
-            region = np.asarray(self._open().read_region(location, number, (width - left, height - top)))
-        except openslide.OpenSlideError as error:
-            self._handle = None  # after one failure every later read of a handle fails
-            raise SlideError(
-                f"{self.path}: level {number} cannot be read at ({location[0]}, {location[1]}) ({error}); "
-                "the file is damaged: copy or scan it again"
-            ) from None
-        block = _over_white(region)
-        if left or top:
-            block = np.pad(block, ((top, 0), (left, 0), (0, 0)), constant_values=WHITE)
-        return block, location[0] / downsample - left, location[1] / downsample - top
+        location = round((column + left) * downsample), round((row + top) * downsample)
+        inside = self._file.region(location, number, (width - left, height - top))
+        if not left and not top:
+            return inside, x, y
+        block = np.full((height, width, 3), WHITE, np.uint8)
+        block[top:, left:] = inside
+        return block, x, y
+
+    def _start(self, number: int, pixel: int) -> float:
+        """Where (level px) a column or row that is asked for really starts."""
+        downsample = self._downsamples[number]
+        return pixel if pixel < 0 else round(pixel * downsample) / downsample
 
     def _level_for(self, step_x: float, step_y: float) -> int:
         """The coarsest level that is not coarser than ``step`` level-0 px per pixel."""
@@ -162,11 +217,6 @@ class Slide:
             if level.step_x <= step_x * slack and level.step_y <= step_y * slack
         ]
         return max(fine, key=lambda number: self.levels[number].step_x, default=0)
-
-    def _open(self) -> Any:
-        if self._handle is None or self._pid != os.getpid():
-            self._handle, self._pid = _open_file(self.path), os.getpid()
-        return self._handle
 
     def _checked_spacing(self) -> Spacing:
         spacing = self.file_spacing
@@ -184,18 +234,6 @@ class Slide:
         return spacing
 
 
-def _open_file(path: Path) -> Any:
-    if not path.is_file():
-        raise SlideError(f"{path}: found no such file; correct the slide's path in the datasets file")
-    try:
-        return openslide.OpenSlide(path)
-    except (openslide.OpenSlideError, OSError) as error:
-        raise SlideError(
-            f"{path}: OpenSlide cannot open it ({error or 'unknown format'}); "
-            "give a slide of a format it knows, such as a tiled pyramidal TIFF"
-        ) from None
-
-
 def _level(base: tuple[int, int], size: tuple[int, int], downsample: float) -> Level:
     """Steps of a level: the whole number both sides round to if there is one, else the ratio of the sides.
 
@@ -207,6 +245,13 @@ def _level(base: tuple[int, int], size: tuple[int, int], downsample: float) -> L
     return Level(*size, base[0] / size[0], base[1] / size[1])
 
 
+def _block_sides(properties: Any, number: int) -> tuple[int, int]:
+    """Width and height of a level's blocks."""
+    tile = (properties.get(f"openslide.level[{number}].tile-{side}", 0) for side in ("width", "height"))
+    width, height = (block_side(int(one)) for one in tile)
+    return width, height
+
+
 def _file_spacing(properties: dict[str, str]) -> Spacing | None:
     try:
         return Spacing(
@@ -214,12 +259,3 @@ def _file_spacing(properties: dict[str, str]) -> Spacing | None:
         )
     except (KeyError, ValueError):
         return None
-
-
-def _over_white(region: Image) -> Image:
-    """RGBA over a white ground, as RGB; what was never scanned is transparent, and black without this."""
-    alpha = region[..., 3]
-    if alpha.min() == WHITE:
-        return region[..., :3]
-    share = alpha[..., None].astype(np.float32) / WHITE
-    return np.rint(region[..., :3] * share + WHITE * (1 - share)).astype(np.uint8)

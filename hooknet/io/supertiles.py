@@ -178,8 +178,8 @@ class SuperTiles:
 def _levels(slide: Slide, spacings: Sequence[float]) -> list[_Level]:
     """Layers by the pyramid level that they are read from, where their blocks come out in whole px."""
     found = []
-    numbered = sorted(enumerate(spacings), key=lambda one: (_level_of(slide, one[1]), one[1]))
-    for _, same in groupby(numbered, key=lambda one: _level_of(slide, one[1])):
+    numbered = sorted(enumerate(spacings), key=lambda one: (slide.level_of(one[1]), one[1]))
+    for _, same in groupby(numbered, key=lambda one: slide.level_of(one[1])):
         layers = list(same)
         finest = layers[0][1]
         together = [(layer, spacing / finest) for layer, spacing in layers]
@@ -190,10 +190,6 @@ def _levels(slide: Slide, spacings: Sequence[float]) -> list[_Level]:
         )
         found += [_Level((layer,), (SIDE,)) for layer, _ in apart]
     return found
-
-
-def _level_of(slide: Slide, spacing: float) -> int:
-    return slide._level_for(spacing / slide.spacing.x, spacing / slide.spacing.y)
 
 
 def _is_power_of_two(ratio: float) -> bool:

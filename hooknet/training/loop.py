@@ -29,7 +29,7 @@ from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
 from hooknet.errors import HookNetError
 from hooknet.io.atomic import atomic, write_text
 from hooknet.models.network import Network
-from hooknet.training.batches import augmentation, balanced_draws, complete_index, training_loader
+from hooknet.training.batches import augmentation, balanced_draws, complete_index, reading, training_loader
 from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.module import Segmentation
 from hooknet.training.weights import checkpoint_spec, new_network
@@ -136,8 +136,7 @@ def _loaders(
         PatchDataset(check_index, spec, scored, None, run.seed),
         batch_size=options.batch,
         sampler=pairs,
-        num_workers=options.workers,
-        persistent_workers=options.workers > 0,
+        **reading(options.workers),
     )
     return training, checking
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import lightning
 import numpy as np
@@ -16,6 +16,8 @@ from hooknet.metrics.scores import Scores, scores
 from hooknet.models.network import Network
 from hooknet.training.batches import Batch, prepare
 from hooknet.training.losses import branches_loss, weight_decay
+
+Forward = Callable[[Sequence[Tensor]], list[Tensor]]
 
 ADAM_EPSILON = 1e-7  # Keras's default, torch's is 1e-8
 
@@ -37,6 +39,10 @@ class Segmentation(lightning.LightningModule):
         """``augment`` None trains on the patches as they are."""
         super().__init__()
         self.network = network
+        # Functions and no modules: weights keep their names, and are stored once.
+        self._forward: Forward = network.forward
+        if settings.train.compile:
+            self._forward = torch.compile(network.forward, dynamic=False)
         self._augment = augment
         self._options = settings.train
         self._shuffle_context = settings.shuffle_context
@@ -49,6 +55,14 @@ class Segmentation(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as the paper."""
         return torch.optim.Adam(self.network.parameters(), lr=self._options.learning_rate, eps=ADAM_EPSILON)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """All but the numbers that decide how patches are augmented, see :class:`Augment`."""
+        views, labels, uniform, field = batch
+        views, labels, field = super().transfer_batch_to_device(
+            (views, labels, field), device, dataloader_idx
+        )
+        return views, labels, uniform, field
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
@@ -100,10 +114,9 @@ class Segmentation(lightning.LightningModule):
 
     def _logits(self, views: Tensor) -> list[Tensor]:
         layout = torch.channels_last
-        logits: list[Tensor] = self.network(
+        return self._forward(
             [views[:, one].contiguous(memory_format=layout) for one in range(views.shape[1])]
         )
-        return logits
 
     def _prepare(self, batch: Batch, augment: bool) -> tuple[Tensor, list[Tensor]]:
         """Views (B, branches, 3, S, S) as floats 0..1, labels cut to the output."""

@@ -29,8 +29,8 @@ def index(tmp_path_factory):
 SPEC = PatchSpec(38, 12, (0.5, 1.0))
 
 
-def dataset(index, numbers=NUMBERS, seed=1):
-    return PatchDataset(index, SPEC, LabelSpec((0, 1), (16, 12)), numbers, seed)
+def dataset(index, numbers=NUMBERS, seed=1, cache=None):
+    return PatchDataset(index, SPEC, LabelSpec((0, 1), (16, 12)), numbers, seed, cache)
 
 
 def test_an_item_is_the_views_and_labels_around_its_centre(index):
@@ -72,10 +72,10 @@ def test_validation_draws_no_numbers(index):
     assert field.size == 0
 
 
-def batches(index, workers, epochs=2):
+def batches(index, workers, epochs=2, cache=None):
     draws = PixelBalanced(index.labels, index.pixels, 4, 1)
     loader = DataLoader(
-        dataset(index),
+        dataset(index, cache=cache),
         batch_sampler=EpochSampler(draws, 3),
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -83,13 +83,25 @@ def batches(index, workers, epochs=2):
     return [batch for _ in range(epochs) for batch in loader]
 
 
-def test_workers_change_nothing(index):
-    alone, shared = batches(index, 0), batches(index, 2)
+@pytest.mark.parametrize(("workers", "cache"), [(2, None), (0, 0), (0, 1 << 24), (2, 300_000)])
+def test_workers_and_what_they_keep_change_nothing(index, workers, cache):
+    alone, shared = batches(index, 0), batches(index, workers, cache=cache)
     assert len(alone) == len(shared) == 6
     for one, other in zip(alone, shared, strict=True):
         for left, right in zip((one[0], *one[1], *one[2:]), (other[0], *other[1], *other[2:]), strict=True):
             np.testing.assert_array_equal(left.numpy(), right.numpy())
     assert not np.array_equal(alone[0][0].numpy(), alone[1][0].numpy())
+
+
+def test_the_slides_share_the_bytes_that_are_kept(index):
+    limit = 400_000  # two blocks of 256 px
+    patches = dataset(index, cache=limit)
+    blocks = {id(slide._blocks): slide._blocks for slide in patches.slides}
+    assert len(patches.slides) == 2
+    assert len(blocks) == 1
+    for row in range(0, len(patches), 5):
+        patches[(0, row)]
+        assert 0 < next(iter(blocks.values())).bytes <= limit
 
 
 def test_a_slide_too_coarse_for_the_target_is_refused_before_training(index):

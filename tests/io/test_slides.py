@@ -4,6 +4,7 @@ import concurrent.futures
 import logging
 import multiprocessing
 import pickle
+import threading
 from pathlib import Path
 
 import made_slides
@@ -12,10 +13,12 @@ import openslide
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hooknet.coordinates import Spacing, Window
 from hooknet.errors import SlideError
-from hooknet.io import slides
+from hooknet.io import slide_file, slides
+from hooknet.io.blocks import BlockCache
 from hooknet.io.slides import COARSER_TOLERANCE, Slide
 
 SIZE = (1003, 757)  # odd, so that every reduced level drops columns and rows
@@ -31,6 +34,11 @@ PYRAMIDS = {
 }
 
 
+BY_BLOCKS = {f"{name}, by blocks": name for name in PYRAMIDS}
+EVERY = [*PYRAMIDS, *BY_BLOCKS]
+LIMIT = 1 << 20  # bytes of blocks kept: a few of them
+
+
 @pytest.fixture(scope="module")
 def image():
     return made_slides.coordinates_image(*SIZE, HALF)
@@ -43,6 +51,8 @@ def pyramids(image, tmp_path_factory):
     for number, (name, levels) in enumerate(PYRAMIDS.items()):
         made = tuple(made_slides.reduced(image, factor, resize) for factor, resize in levels)
         opened[name] = Slide(made_slides.write_slide(folder / f"{number}.tif", image, made, 0.2277))
+    for name, of in BY_BLOCKS.items():
+        opened[name] = Slide(opened[of].path, blocks=BlockCache(LIMIT))
     return opened
 
 
@@ -70,7 +80,7 @@ def near_the_border(window, size, margin):
     return near[0][None, :] | near[1][:, None]
 
 
-@pytest.mark.parametrize("name", PYRAMIDS)
+@pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=40)
 @given(
     x=st.floats(-80, SIZE[0]),
@@ -97,7 +107,7 @@ def test_every_pixel_is_the_mean_of_the_tissue_it_covers(pyramids, image, name, 
     assert allowed / SLOPE < max(0.5, step / 2)
 
 
-@pytest.mark.parametrize("name", PYRAMIDS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("step", [1.0, 1.7, 2.0, 3.99, 4.0, 4.02, 4.5, 8.09, 10.0, 16.0])
 @pytest.mark.parametrize("right", [False, True])
 def test_no_view_is_shifted_nor_scaled(pyramids, image, name, step, right):
@@ -128,7 +138,7 @@ def test_a_view_slightly_finer_than_the_slide_is_interpolated_at_pixel_centres(
     np.testing.assert_allclose(found[inside, :, 0], np.broadcast_to(row, (inside.sum(), count)), atol=0.55)
 
 
-@pytest.mark.parametrize("name", PYRAMIDS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("step", [1.0, 0.97, 3.3, 4.0, 16.0])
 def test_outside_the_slide_is_white(pyramids, name, step):
     slide = pyramids[name]
@@ -151,12 +161,76 @@ def test_pixels_half_outside_are_half_white(pyramids, image):
     np.testing.assert_array_equal(found[0, 0], np.rint(mean))
 
 
-def test_unscanned_pixels_are_white_and_half_transparent_ones_lie_over_white():
-    region = np.array([[[10, 20, 30, 255], [0, 0, 0, 0], [100, 0, 200, 51]]], np.uint8)
-    assert slides._over_white(region).tolist() == [[[10, 20, 30], [255, 255, 255], [224, 204, 244]]]
+PLACES = {
+    "x": st.floats(-150, SIZE[0] + 20),
+    "y": st.floats(-150, SIZE[1] + 20),
+    "step": st.one_of(st.sampled_from([1.0, 2.0, 4.0, 8.0, 16.0, 0.97]), st.floats(1.0, 20.0)),
+    "columns": st.integers(1, 90),
+    "rows": st.integers(1, 60),
+    "snapped": st.booleans(),
+}
+
+
+def window_at(x, y, step, columns, rows, snapped):
+    """A window anywhere, or on the grid of every level."""
+    corner = (x // 16 * 16, y // 16 * 16) if snapped else (x, y)
+    return Window(*corner, columns * step, rows * step)
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
+@settings(max_examples=60)
+@given(**PLACES)
+def test_blocks_change_no_pixel_where_openslide_does_not_interpolate(
+    pyramids, name, x, y, step, columns, rows, snapped
+):
+    plain, blocked = pyramids[name], pyramids[f"{name}, by blocks"]
+    window = window_at(x, y, step, columns, rows, snapped)
+    found, wanted = (slide.read(window, (columns, rows)) for slide in (blocked, plain))
+    if plain._whole(plain._level_for(step, step)):
+        np.testing.assert_array_equal(found, wanted)
+    assert 0 <= blocked._blocks.bytes <= LIMIT
+
+
+@pytest.mark.parametrize("name", PYRAMIDS)
+@settings(max_examples=30)
+@given(**PLACES)
+def test_how_many_blocks_are_kept_changes_no_pixel(pyramids, name, x, y, step, columns, rows, snapped):
+    window = window_at(x, y, step, columns, rows, snapped)
+    wanted = pyramids[f"{name}, by blocks"].read(window, (columns, rows))
+    anew = Slide(pyramids[name].path, blocks=BlockCache(0))
+    np.testing.assert_array_equal(anew.read(window, (columns, rows)), wanted)
+    anew.close()
+
+
+def test_blocks_of_a_real_slide_change_no_pixel():
+    path = real("CMU-1-Small-Region.svs")  # JPEG, tiles of 240 px, cut off at its right and bottom
+    plain, blocked = Slide(path), Slide(path, blocks=BlockCache(LIMIT))
+    for x, y, step in ((1000.3, 1400.8, 1.7), (2100.0, 2900.0, 1.0), (-50.0, 300.0, 2.0)):
+        window = Window(x, y, 200 * step, 180 * step)
+        np.testing.assert_array_equal(blocked.read(window, (200, 180)), plain.read(window, (200, 180)))
+
+
+def test_a_window_read_again_is_not_decoded_again(pyramids, monkeypatch):
+    slide = Slide(pyramids["1/4/16"].path, blocks=BlockCache(1 << 24))
+    window = Window(100.3, 90.8, 600.0, 500.0)
+    before = slide.read(window, (60, 50))
+    monkeypatch.setattr(slide._file, "region", None)
+    np.testing.assert_array_equal(slide.read(window, (60, 50)), before)
+
+
+@given(arrays(np.uint8, (4, 5, 4), elements=st.one_of(st.integers(0, 255), st.sampled_from([0, 255]))))
+def test_any_alpha_lies_over_white(region):
+    share = region[..., 3:].astype(np.float32) / 255
+    wanted = np.rint(region[..., :3] * share + 255 * (1 - share))
+    np.testing.assert_array_equal(slide_file.over_white(region), wanted)
+
+
+def test_unscanned_pixels_are_white_and_half_transparent_ones_lie_over_white():
+    region = np.array([[[10, 20, 30, 255], [0, 0, 0, 0], [100, 0, 200, 51]]], np.uint8)
+    assert slide_file.over_white(region).tolist() == [[[10, 20, 30], [255, 255, 255], [224, 204, 244]]]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_a_window_read_in_strips_equals_one_read_at_once(pyramids, name, monkeypatch):
     slide = pyramids[name]
     for step in (1.0, 2.9, 4.1, 9.7):
@@ -319,7 +393,7 @@ def test_a_slide_that_cannot_be_read_is_one_line_each_time():
 
 def test_after_a_failed_read_the_file_is_opened_anew(pyramids, image, monkeypatch):
     slide = Slide(pyramids["one level"].path)
-    broken = slide._open()
+    broken = slide._file.handle()
     monkeypatch.setattr(
         broken, "read_region", lambda *_: (_ for _ in ()).throw(openslide.OpenSlideError("bad tile"))
     )
@@ -374,9 +448,9 @@ def test_a_slide_can_be_pickled_and_reads_on(pyramids):
 
 
 def _read_in_child(slide, window, queue):
-    inherited = slide._handle
+    inherited = slide._file._opened
     pixels = slide.read(window, (30, 20))
-    queue.put((pixels, slide._handle is inherited))
+    queue.put((pixels, slide._file._opened is inherited))
 
 
 def test_a_forked_process_opens_the_file_itself(pyramids):
@@ -402,6 +476,51 @@ def test_a_background_thread_reads_what_the_main_thread_reads(pyramids):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         found = pool.submit(slide.read, window, (50, 50)).result()
     np.testing.assert_array_equal(found, slide.read(window, (50, 50)))
+
+
+@pytest.mark.parametrize("name", ["1/4.02/8.09", "1/4.02/8.09, by blocks"])
+def test_many_threads_read_one_slide_and_open_it_once(pyramids, name, monkeypatch):
+    shared = Slide(pyramids[name].path, blocks=BlockCache(LIMIT) if "blocks" in name else None)
+    windows = [
+        Window(13.7 * n, 9.1 * n, 300.0 * step, 260.0 * step)
+        for n, step in enumerate(np.tile((1.0, 4.5), 20).tolist())
+    ]
+    wanted = [pyramids[name].read(window, (60, 50)) for window in windows]
+    shared.close()
+    handles, opened = [], slide_file._open
+    monkeypatch.setattr(slide_file, "_open", lambda path: handles.append(opened(path)) or handles[-1])
+    start = threading.Barrier(8)
+
+    def read(number):
+        start.wait()
+        return [shared.read(window, (60, 50)) for window in windows[number::8]]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for number, found in enumerate(pool.map(read, range(8))):
+            np.testing.assert_array_equal(found, wanted[number::8])
+    assert len(handles) == 1
+
+
+def test_a_process_forked_while_another_thread_opens_a_slide_can_open_its_own(pyramids):
+    # The child has no such thread, which would never let go of what it holds.
+    slide, window = pyramids["one level"], Window(0.0, 0.0, 9.0, 9.0)
+    fork = multiprocessing.get_context("fork")
+    queue, held, go = fork.Queue(), threading.Event(), threading.Event()
+
+    def hold():
+        with slide_file._OPENING:
+            held.set()
+            go.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    threading.Timer(0.2, go.set).start()
+    child = fork.Process(target=lambda: queue.put(slide.read(window, (9, 9))))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=30), slide.read(window, (9, 9)))
+    child.join()
+    thread.join()
 
 
 def test_reading_says_nothing_and_changes_no_state(pyramids, caplog):

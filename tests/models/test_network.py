@@ -277,3 +277,28 @@ def test_running_statistics_keep_what_keras_keeps_unless_told_otherwise(chosen, 
     norms = [one for one in HookNet(of).modules() if isinstance(one, torch.nn.BatchNorm2d)]
     assert norms
     assert [one.momentum for one in norms] == pytest.approx([expected] * len(norms))
+
+
+@pytest.mark.parametrize(
+    ("spacings", "fewer"),
+    [((0.5, 1.0), {"dec0", "out"}), ((0.5, 2.0), {"out"}), ((0.5, 1.0, 4.0), {"dec0", "out"})],
+)
+def test_layers_that_feed_nothing_are_left_out_and_change_neither_logits_nor_gradients(spacings, fewer):
+    # λ = 1: with a loss of its own the context would have them all.
+    alone = random_network(settings(spacings=spacings, filters=2)).train()
+    weights = (0.5, *(0.5 for _ in spacings[1:]))
+    full = random_network(settings(spacings=spacings, filters=2, loss_weights=weights), seed=1).train()
+    kept = alone.state_dict()
+    missing = {name.split(".")[1] for name in full.state_dict() if name not in kept}
+    assert fewer <= missing
+    full.load_state_dict(full.state_dict() | kept)
+    patches = [torch.rand(2, 3, 60, 60, dtype=torch.float64) for _ in spacings]
+    (one,), (other, *_) = alone(patches), full(patches)
+    assert torch.equal(one, other)
+    one.square().sum().backward()
+    other.square().sum().backward()
+    gradients = {name: one.grad for name, one in full.named_parameters()}
+    for name, parameter in alone.named_parameters():
+        assert torch.equal(parameter.grad, gradients.pop(name)), name
+    assert gradients
+    assert set(gradients.values()) == {None}

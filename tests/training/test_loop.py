@@ -151,8 +151,9 @@ def test_the_caller_s_random_state_changes_nothing(slides, undisturbed, tmp_path
     assert_same_results(undisturbed, tmp_path)
 
 
-def test_workers_change_no_bit(slides, undisturbed, tmp_path):
-    made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"epochs": 4, "workers": 1}))
+@pytest.mark.parametrize("how", [{"workers": 1}, {"workers": 2, "cache_mb": 0}, {"cache_mb": 1}])
+def test_neither_workers_nor_what_they_keep_change_a_bit(slides, undisturbed, tmp_path, how):
+    made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"epochs": 4, **how}))
     one, other = weights(undisturbed / "last.ckpt"), weights(tmp_path / "last.ckpt")
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert (undisturbed / "metrics.csv").read_bytes() == (tmp_path / "metrics.csv").read_bytes()
@@ -271,6 +272,16 @@ def test_no_training_goes_on_where_a_slide_moved_from_training_to_validation(sli
     (one,), (other,) = made_runs.make_slides(slides, run)
     assert loop._identity(run, [one, other], []) != loop._identity(run, [one], [other])
     assert loop._identity(run, [one], [other]) == loop._identity(run, [one], [other])
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [({"workers": 3}, True), ({"cache_mb": 7}, True), ({"compile": True}, False), ({"threads": 9}, False)],
+)
+def test_a_training_goes_on_with_other_workers_but_not_with_other_arithmetic(slides, changed, same):
+    run, other = made_runs.make_run(), made_runs.make_run(train=changed)
+    sides = made_runs.make_slides(slides, run)
+    assert (loop._identity(run, *sides) == loop._identity(other, *sides)) == same
 
 
 def test_a_state_whose_sampler_had_another_rule_is_one_line(slides, tmp_path, monkeypatch):

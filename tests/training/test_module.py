@@ -261,3 +261,28 @@ def test_a_patch_alone_is_never_trained_or_validated_on_with_its_own_context():
     module.on_validation_epoch_start()
     module.validation_step(batch, 0)
     assert not module.validation_scores.support.any()
+
+
+def test_the_numbers_that_decide_stay_where_the_loader_left_them():
+    module = module_of()
+    batch = batch_of(module)
+    views, labels, uniform, field = module.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert [one.device.type for one in (views, *labels, field)] == ["meta"] * (2 + len(labels))
+    assert uniform is batch[2]
+
+
+@pytest.mark.parametrize("changes", MODELS)
+def test_a_compiled_network_is_one_graph_of_the_same_names_and_results(changes, monkeypatch):
+    compiled = torch.compile
+    # Without the minutes of its compiler: what is left is whether the network can be traced as a whole.
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compiled(f, backend="eager", fullgraph=True))
+    plain, fast = module_of(**changes), module_of(**made_runs.merged(changes, {"train": {"compile": True}}))
+    assert list(plain.state_dict()) == list(fast.state_dict())
+    batch = batch_of(plain)
+    one, other = (module.training_step(batch, 0) for module in (plain, fast))
+    torch.testing.assert_close(one, other)
+    for module, loss in ((plain, one), (fast, other)):
+        module.zero_grad()
+        loss.backward()
+    for left, right in zip(plain.network.parameters(), fast.network.parameters(), strict=True):
+        torch.testing.assert_close(left.grad, right.grad)

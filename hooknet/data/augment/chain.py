@@ -47,7 +47,11 @@ class Augment:
     def __call__(
         self, views: Tensor, labels: Sequence[Tensor], branches: Sequence[int], uniform: Tensor, field: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """``labels``: (B, s, s) for each of ``branches``; ``uniform`` (B, UNIFORM), ``field`` (B, 2, n, n)."""
+        """``labels``: (B, s, s) for each of ``branches``; ``uniform`` (B, UNIFORM), ``field`` (B, 2, n, n).
+
+        ``uniform`` is best left on the CPU: what it decides is decided there, and a GPU that has to be asked for
+        it is waited for.
+        """
         if self._strengths.elastic_um > 0:
             views, labels = self._elastic(views, labels, branches, uniform, field)
         if self._strengths.flips:
@@ -59,20 +63,19 @@ class Augment:
     def _elastic(
         self, views: Tensor, labels: Sequence[Tensor], branches: Sequence[int], uniform: Tensor, field: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        on = (uniform[:, numbers.ELASTIC] < self._strengths.elastic_share).to(field)
-        field_um = field * (on * self._strengths.elastic_um).view(-1, 1, 1, 1)
+        chosen = torch.nonzero(uniform[:, numbers.ELASTIC] < self._strengths.elastic_share)[:, 0].to(
+            field.device
+        )
+        field_um = field[chosen] * self._strengths.elastic_um
         extent, spacings = self._layout.extent_um, self._spec.spacings
-        warped = [
-            spatial.warp_images(
-                views[:, branch], spatial.displacement(field_um, extent, views.shape[-1], spacing)
-            )
-            for branch, spacing in enumerate(spacings)
-        ]
-        moved = [
-            spatial.warp_labels(one, spatial.displacement(field_um, extent, one.shape[-1], spacings[branch]))
-            for one, branch in zip(labels, branches, strict=True)
-        ]
-        return torch.stack(warped, dim=1), moved
+        views, moved = views.clone(), [one.clone() for one in labels]
+        for branch, spacing in enumerate(spacings):
+            there = spatial.displacement(field_um, extent, views.shape[-1], spacing)
+            views[chosen, branch] = spatial.warp_images(views[chosen, branch], there)
+        for one, branch in zip(moved, branches, strict=True):
+            there = spatial.displacement(field_um, extent, one.shape[-1], spacings[branch])
+            one[chosen] = spatial.warp_labels(one[chosen], there)
+        return views, moved
 
     def _colour(self, views: Tensor, uniform: Tensor) -> Tensor:
         strengths = self._strengths
@@ -80,12 +83,13 @@ class Augment:
         if strengths.stain > 0:
             shaken = signed[:, numbers.STAIN : numbers.STAIN + 6] * strengths.stain
             views = colour.stain(views, shaken[:, :3], shaken[:, 3:])
-        views = colour.adjust(
-            views,
-            signed[:, numbers.BRIGHTNESS] * strengths.brightness,
-            signed[:, numbers.CONTRAST] * strengths.contrast,
-            signed[:, numbers.SATURATION] * strengths.saturation,
-        )
+        if strengths.brightness > 0 or strengths.contrast > 0 or strengths.saturation > 0:
+            views = colour.adjust(
+                views,
+                signed[:, numbers.BRIGHTNESS] * strengths.brightness,
+                signed[:, numbers.CONTRAST] * strengths.contrast,
+                signed[:, numbers.SATURATION] * strengths.saturation,
+            )
         if strengths.noise > 0:
             # One number of the batch's first patch seeds its pixels' noise.
             generator = torch.Generator(views.device)

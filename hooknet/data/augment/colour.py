@@ -20,16 +20,31 @@ def _each(strength: Tensor) -> Tensor:
     return strength.view(-1, 1, 1, 1, 1)
 
 
+def _mix(images: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
+    """Channel c of the result is ``offset`` (B,) plus the sum over channels k of k times ``weights`` (B, k, c).
+
+    Channel by channel: a matrix product of 3 x 3 is slow, and a GPU may compute it in half precision.
+    """
+    weights, offset = weights.to(images)[..., None, None, None], offset.to(images).view(-1, 1, 1, 1)
+    mixed = torch.empty_like(images)
+    for channel in range(3):
+        found = mixed[:, :, channel]
+        torch.addcmul(offset, images[:, :, 0], weights[:, 0, channel], out=found)
+        for other in (1, 2):
+            found.addcmul_(images[:, :, other], weights[:, other, channel])
+    return mixed
+
+
 def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
     """Images times (1 + brightness), stretched about mid-grey by (1 + contrast), and from grey by (1 + saturation).
 
-    Where all three are 0 the image comes back to the bit: each only adds what it changes.
+    Where all three are 0 the image comes back to the bit.
     """
-    images = images + images * _each(brightness)
-    images = images + (images - 0.5) * _each(contrast)
-    weights = GREY.to(images).view(1, 1, 3, 1, 1)
-    grey = (images * weights).sum(dim=2, keepdim=True)
-    return images + (images - grey) * _each(saturation)
+    # One linear map: grey of a grey offset is that offset, so saturation leaves it.
+    colourful = torch.eye(3).to(saturation) * (1 + saturation).view(-1, 1, 1)
+    grey = GREY.to(saturation).view(1, 3, 1) * saturation.view(-1, 1, 1)
+    gain = ((1 + brightness) * (1 + contrast)).view(-1, 1, 1)
+    return _mix(images, gain * (colourful - grey), -contrast / 2)
 
 
 def stain(images: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
@@ -46,15 +61,16 @@ def stain(images: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
     change of its transmittance, never a transmittance rebuilt from stains.  Values below ``DARKEST`` count as
     that dark (of 8-bit values, 0 alone), as black has no density; black stays black.  Results may exceed 1.
     """
-    stains = STAINS.to(images)
-    density = -torch.log10(images.clamp(min=DARKEST))
-    amounts = torch.einsum("bvchw,cs->bvshw", density, torch.linalg.inv(stains))
-    total = density.mean(dim=2, keepdim=True)
-    added = amounts * factors.view(-1, 1, 3, 1, 1) + total * shifts.view(-1, 1, 3, 1, 1)
-    return images * torch.pow(10.0, -torch.einsum("bvshw,sc->bvchw", added, stains))
+    stains = STAINS.to(factors)
+    # Unmixing, changing and mixing amounts is one matrix a patch; logarithms to base 2 are the cheapest.
+    changed = torch.linalg.inv(stains) @ (factors[:, :, None] * stains)
+    added = (shifts.to(factors) @ stains)[:, None] / 3
+    logarithms = images.clamp(min=DARKEST).log2_()
+    change = _mix(logarithms, changed + added, torch.zeros(len(images)))
+    return change.exp2_().mul_(images)
 
 
 def add_noise(images: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
     """Images plus Gaussian noise of standard deviation ``sigma``, drawn for every pixel."""
     noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-    return images + noise * _each(sigma)
+    return torch.addcmul(images, noise, _each(sigma.to(images)))

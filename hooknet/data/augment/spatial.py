@@ -6,6 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+# 0..3: that many quarter turns to the left; 4..7: these of the mirror image (columns reversed).  Each as whether
+# rows and columns change places, and which of the two are then reversed.
+_SYMMETRIES: tuple[tuple[bool, tuple[int, ...]], ...] = (
+    (False, ()),
+    (True, (-2,)),
+    (False, (-2, -1)),
+    (True, (-1,)),
+    (False, (-1,)),
+    (True, ()),
+    (False, (-2,)),
+    (True, (-2, -1)),
+)
+
 
 def displacement(field: Tensor, extent_um: float, size: int, spacing: float) -> Tensor:
     """The field seen by a view: (B, 2, size, size) in px of the view, x then y.
@@ -28,7 +41,7 @@ def warp_images(images: Tensor, moved: Tensor) -> Tensor:
     axis = torch.arange(size, device=images.device, dtype=images.dtype)
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     places = torch.stack([columns + moved[:, 0], rows + moved[:, 1]], dim=-1)
-    places = (places + 0.5) * 2 / size - 1
+    places.add_(0.5).mul_(2 / size).sub_(1)
     return grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -47,8 +60,9 @@ def warp_labels(labels: Tensor, moved: Tensor) -> Tensor:
 
 def turn(maps: Tensor, symmetry: Tensor) -> Tensor:
     """Each of (B, …, S, S) flipped and turned by its own one of the square's eight symmetries, 0..7."""
-    turned = []
-    for one, number in zip(maps, symmetry.tolist(), strict=True):
-        flipped = one.flip(-1) if number >= 4 else one
-        turned.append(torch.rot90(flipped, int(number) % 4, (-2, -1)))
-    return torch.stack(turned)
+    turned = torch.empty_like(maps, memory_format=torch.contiguous_format)
+    for place, one, number in zip(turned, maps, symmetry.tolist(), strict=True):
+        transposed, flipped = _SYMMETRIES[int(number)]
+        seen = one.transpose(-2, -1) if transposed else one
+        place.copy_(seen.flip(flipped) if flipped else seen)
+    return turned

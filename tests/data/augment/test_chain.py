@@ -106,6 +106,32 @@ def test_flips_reach_all_eight_symmetries():
     assert len({tuple(one[0, :2, ::63, ::63].flatten().tolist()) for one in found}) == 8
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_patches_that_are_not_deformed_come_back_to_the_bit(share):
+    views = torch.rand((16, 2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    labels = [torch.randint(0, 3, (16, 50, 50), dtype=torch.uint8)]
+    before, labels_before = views.clone(), labels[0].clone()
+    uniform, field = drawn(16)
+    strengths = replace(NONE, elastic_um=3.0, elastic_share=share)
+    found, told = apply(strengths, views, labels, (0,), uniform, field)
+    chosen = uniform[:, numbers.ELASTIC] < share
+    same = (found == views).flatten(1).all(dim=1)
+    assert same.tolist() == (~chosen).tolist()
+    assert torch.equal(told[0][~chosen], labels[0][~chosen])
+    # And what was given is left as it was.
+    assert torch.equal(views, before)
+    assert torch.equal(labels[0], labels_before)
+
+
+def test_nothing_given_is_changed():
+    views = torch.rand((4, 2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    uniform, field = drawn(4)
+    before = [one.clone() for one in (views, uniform, field)]
+    apply(ALL, views, [], (), uniform, field)
+    for one, other in zip((views, uniform, field), before, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_the_elastic_share_says_how_many_patches_are_warped():
     views = torch.rand(200, 1, 3, 16, 16)
     spec, layout = PatchSpec(16, 8, (0.5,)), numbers.field_layout(8.0, 4.0)

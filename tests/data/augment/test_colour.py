@@ -123,6 +123,29 @@ def test_a_pixel_by_hand():
     np.testing.assert_allclose(found, [0.1 * 0.4725, 0.1 * 0.4461, 0.1 * 0.7157], atol=2e-5)
 
 
+def test_stain_is_unmixing_changing_and_mixing_again_pixel_by_pixel():
+    images = pictures(3)
+    factors, shifts = (torch.rand((2, 3), generator=torch.Generator().manual_seed(n)) - 0.5 for n in (1, 2))
+    stains = colour.STAINS.numpy().astype(float)
+    pixels = images.permute(0, 1, 3, 4, 2).numpy().astype(float)
+    density = -np.log10(pixels)
+    amounts = density @ np.linalg.inv(stains)
+    share, shift = (one.numpy().astype(float)[:, None, None, None] for one in (factors, shifts))
+    amounts += amounts * share + density.mean(axis=-1, keepdims=True) * shift
+    found = colour.stain(images, factors, shifts).permute(0, 1, 3, 4, 2)
+    np.testing.assert_allclose(found, 10 ** -(amounts @ stains), rtol=1e-4)
+
+
+def test_brightness_comes_before_contrast_and_contrast_before_saturation():
+    images = pictures(4)
+    b, c, s = one(0.1, -0.2), one(-0.1, 0.3), one(0.2, -0.5)
+    bright = images * (1 + b.view(-1, 1, 1, 1, 1))
+    stretched = (bright - 0.5) * (1 + c.view(-1, 1, 1, 1, 1)) + 0.5
+    grey = (stretched * torch.tensor([0.299, 0.587, 0.114]).view(1, 1, 3, 1, 1)).sum(dim=2, keepdim=True)
+    wanted = grey + (stretched - grey) * (1 + s.view(-1, 1, 1, 1, 1))
+    torch.testing.assert_close(colour.adjust(images, b, c, s), wanted, atol=1e-6, rtol=0)
+
+
 def test_black_pixels_stay_finite():
     found = colour.stain(torch.zeros(1, 1, 3, 2, 2), torch.full((1, 3), 0.3), torch.full((1, 3), 0.3))
     assert torch.equal(found, torch.zeros_like(found))

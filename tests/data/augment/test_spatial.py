@@ -135,6 +135,13 @@ def test_the_eight_symmetries_are_those_of_the_square():
     assert torch.equal(turned[0], square)
 
 
+def test_symmetries_are_mirror_images_and_then_quarter_turns():
+    maps = torch.rand((8, 2, 5, 5), generator=torch.Generator().manual_seed(0))
+    for number, found in enumerate(spatial.turn(maps, torch.arange(8))):
+        seen = maps[number].numpy()[..., ::-1] if number >= 4 else maps[number].numpy()
+        np.testing.assert_array_equal(found, np.rot90(seen, number % 4, (-2, -1)))
+
+
 def test_turning_moves_views_of_any_rank_and_labels_alike():
     labels = torch.randint(0, 9, (8, 6, 6))
     views = labels[:, None, None].expand(8, 2, 3, 6, 6)

@@ -1,0 +1,111 @@
+"""The file of a slide as OpenSlide has it: opened once in every process, its pixels laid over white."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+
+from hooknet.errors import SlideError
+
+Image = NDArray[np.uint8]
+
+WHITE = 255
+# Bytes of decoded tiles that OpenSlide keeps, all slides of a process together: by itself each would keep 32 MiB.
+TILE_CACHE = 64 << 20
+
+# Held over a fork, so that no child inherits it locked by a thread that it does not have.
+_OPENING = threading.Lock()
+os.register_at_fork(
+    before=_OPENING.acquire, after_in_parent=_OPENING.release, after_in_child=_OPENING.release
+)
+
+
+class SlideFile:
+    """A slide's file, for several threads at once.
+
+    Opened again in every process that reads it: a handle does not survive a fork.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """The file is opened when it is first asked for something."""
+        self.path = path
+        self._opened: tuple[int, Any] | None = None  # of which process, and the handle
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
+
+    def handle(self) -> Any:
+        """This process's handle, opened once however many threads ask; SlideError where it cannot be."""
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            with _OPENING:
+                opened = self._opened
+                if opened is None or opened[0] != os.getpid():
+                    opened = self._opened = os.getpid(), _open(self.path)
+        return opened[1]
+
+    def region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image:
+        """(height, width, 3) px of ``level``; ``location`` in level-0 px, ``size`` (width, height) in the level's.
+
+        SlideError where the file is damaged.
+        """
+        handle = self.handle()
+        try:
+            region = np.asarray(handle.read_region(location, level, size))
+        except openslide.OpenSlideError as error:
+            # After one failure every later read of a handle fails; another thread may have a new one already.
+            if self._opened is not None and self._opened[1] is handle:
+                self._opened = None
+            raise SlideError(
+                f"{self.path}: level {level} cannot be read at ({location[0]}, {location[1]}) ({error}); "
+                "the file is damaged: copy or scan it again"
+            ) from None
+        return over_white(region)
+
+
+def over_white(region: Image) -> Image:
+    """RGBA over a white ground, as RGB; what was never scanned is transparent, and black without this."""
+    found = np.empty((*region.shape[:2], 3), np.uint8)
+    # Channel by channel: inner loops run over columns and not over three channels.
+    for channel in range(3):
+        found[..., channel] = region[..., channel]
+    alpha = region[..., 3]
+    if alpha.min() < WHITE:
+        found[alpha == 0] = WHITE
+        partly = (alpha > 0) & (alpha < WHITE)
+        share = alpha[partly][:, None].astype(np.float32) / WHITE
+        found[partly] = np.rint(found[partly] * share + WHITE * (1 - share))
+    return found
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise SlideError(f"{path}: found no such file; correct the slide's path in the datasets file")
+    try:
+        handle = openslide.OpenSlide(path)
+    except (openslide.OpenSlideError, OSError) as error:
+        raise SlideError(
+            f"{path}: OpenSlide cannot open it ({error or 'unknown format'}); "
+            "give a slide of a format it knows, such as a tiled pyramidal TIFF"
+        ) from None
+    handle.set_cache(_tile_cache(os.getpid()))
+    return handle
+
+
+@cache
+def _tile_cache(_: int) -> Any:
+    """This process's."""
+    return openslide.OpenSlideCache(TILE_CACHE)
