@@ -1,6 +1,8 @@
 # `make demo` and `make test` set up everything they need, on a machine with Python >= 3.11 and nothing else.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# As `hooknet` sets it for itself: threads that wait do not spin.
+export OMP_WAIT_POLICY ?= passive
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: help setup demo demo study test nightly check bench fidelity clean

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from hooknet.shapes.unet import UNetShape
 #: The largest difference of a probability in fp32, and the smallest share of equal class values in bf16.
 LARGEST_DIFFERENCE: Final = 1e-4
 SMALLEST_AGREEMENT: Final = 0.999
+
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _offsets(shape: UNetShape, large: Tile, small: Tile) -> Iterator[tuple[int, 
         yield tuple(step * number for step in _steps(shape))
 
 
-def _central(image: NDArray[np.generic], size: int, offset: int) -> NDArray[np.generic]:
+def _central(image: NDArray[Value], size: int, offset: int) -> NDArray[Value]:
     """A square of ``size`` px whose centre lies ``offset`` px right and below that of (height, width, channels)."""
     start = (image.shape[0] - size) // 2 + offset
     return np.ascontiguousarray(image[start : start + size, start : start + size])

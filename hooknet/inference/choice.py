@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -64,17 +65,14 @@ def candidates(network: Network, job: Job, options: InferOptions) -> Iterator[Ca
     half = _has_bf16(device, kind)
     for precision in _precisions(options, half):
         if kind == "openvino":
-            yield Candidate(
-                "OpenVINO",
-                precision,
-                lambda precision=precision: OpenVinoEngine(network, tile, shares, precision, job.threads),
+            make: Callable[[], Engine] = partial(
+                OpenVinoEngine, network, tile, shares, precision, job.threads
             )
+            yield Candidate("OpenVINO", precision, make)
         else:
-            yield Candidate(
-                "torch", precision, lambda precision=precision: TorchEngine(network, tile, shares, precision)
-            )
+            yield Candidate("torch", precision, partial(TorchEngine, network, tile, shares, precision))
     if options.engine == "auto" and kind == "openvino" and options.precision != "bf16":
-        yield Candidate("torch", "fp32", lambda: TorchEngine(network, tile, shares, "fp32"))
+        yield Candidate("torch", "fp32", partial(TorchEngine, network, tile, shares, "fp32"))
 
 
 def choose(network: Network, job: Job, options: InferOptions, views: Views) -> Engine:

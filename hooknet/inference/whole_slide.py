@@ -24,6 +24,7 @@ from hooknet.inference.plan import make_plan
 from hooknet.inference.regions import Wanted
 from hooknet.inference.stages import Stages
 from hooknet.io.masks import Mask, MaskWriter, create_mask
+from hooknet.io.memory import keep_freed_memory
 from hooknet.io.probabilities import create_probabilities
 from hooknet.io.rasters import LabelRaster, open_raster
 from hooknet.io.slides import Slide
@@ -68,6 +69,7 @@ def infer(
     """
     options, threads = run.settings.infer, run.settings.train.threads
     torch.set_num_threads(threads)
+    keep_freed_memory()
     network = load_network(run, checkpoint, slide.id)
     kind = engine_kind(network, options)
     budget = network_budget(next(network.parameters()).device, memory)

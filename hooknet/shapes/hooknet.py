@@ -147,26 +147,26 @@ class HookNetShape(UNetShape):
 
     def view_sizes(self, target_size: int) -> tuple[int, ...]:
         """Px a side of the smallest legal views whose decoder maps fill what they are hooked into."""
-        of = self.settings
         sizes = [target_size]
-        for branch in range(1, len(of.spacings)):
-            given = [hook for hook in of.all_hooks if hook.source == branch]
-            wanted = [
-                (one.source_depth, self.decoder_sizes(sizes[one.target])[one.target_depth]) for one in given
-            ]
-            smallest = legal_sizes(2**62, of.depth, of.convolutions, of.hooked)[0]
-            step = 2 ** (of.depth + 1)
-            start = smallest + (of.patch_size - smallest) % step
-            sizes.append(
-                smallest_view(
-                    start,
-                    of.depth,
-                    lambda size, wanted=wanted: all(
-                        self.decoder_sizes(size)[d] >= least for d, least in wanted
-                    ),
-                )
-            )
+        for branch in range(1, len(self.settings.spacings)):
+            sizes.append(self._context_size(branch, sizes))
         return tuple(sizes)
+
+    def _context_size(self, branch: int, finer: list[int]) -> int:
+        """The smallest view of a branch for those of the finer ones."""
+        of = self.settings
+        hooks = [hook for hook in of.all_hooks if hook.source == branch]
+        wanted = [
+            (one.source_depth, self.decoder_sizes(finer[one.target])[one.target_depth]) for one in hooks
+        ]
+        smallest = legal_sizes(2**62, of.depth, of.convolutions, of.hooked)[0]
+        start = smallest + (of.patch_size - smallest) % 2 ** (of.depth + 1)
+
+        def suffices(size: int) -> bool:
+            maps = self.decoder_sizes(size)
+            return all(maps[depth] >= least for depth, least in wanted)
+
+        return smallest_view(start, of.depth, suffices)
 
     def needed_depth(self, branch: int) -> int:
         """The finest decoder depth of a branch that the target's logits need; 0 for the target."""

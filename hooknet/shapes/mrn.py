@@ -62,19 +62,14 @@ class MRNShape(UNetShape):
 
     def view_sizes(self, target_size: int) -> tuple[int, ...]:
         """Px a side of the target's view, and of contexts that hold it and all that padding reaches around it."""
+        contexts = self.settings.spacings[1:]
+        return (target_size, *(self._context_size(target_size, spacing) for spacing in contexts))
+
+    def _context_size(self, target_size: int, spacing: float) -> int:
         of = self.settings
         step = 2 ** (of.depth + 1)
-        return (
-            target_size,
-            *(
-                smallest_view(
-                    of.patch_size % step or step,
-                    of.depth,
-                    lambda size, ratio=spacing / of.spacings[0]: size >= target_size / ratio + 2 * self.rim,
-                )
-                for spacing in of.spacings[1:]
-            ),
-        )
+        least = target_size * of.spacings[0] / spacing + 2 * self.rim
+        return smallest_view(of.patch_size % step or step, of.depth, lambda size: size >= least)
 
     @property
     def skipped_encoders(self) -> int:

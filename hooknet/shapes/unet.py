@@ -140,11 +140,12 @@ class UNetShape(ABC):
         """
         of, dropped = self.settings, self.rim if rim is None else rim
         unit, size = stride_unit(of.spacings, of.depth), of.patch_size
-        for number in count(1):
-            size = smallest_view(
-                size, of.depth, lambda one, least=number * unit: self.kept(one, dropped) >= least
-            )
-            yield Tile(self.view_sizes(size), number * unit)
+        for stride in count(unit, unit):
+            size = self._view_keeping(stride, dropped, start=size)
+            yield Tile(self.view_sizes(size), stride)
+
+    def _view_keeping(self, stride: int, rim: int, start: int) -> int:
+        return smallest_view(start, self.settings.depth, lambda size: self.kept(size, rim) >= stride)
 
     def tile(self, at_most: int, rim: int | None = None) -> Tile:
         """The tile of the longest stride whose target view is ``at_most`` px; the smallest there is if none is."""
