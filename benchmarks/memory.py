@@ -41,7 +41,7 @@ def one_tile(engine: str, model: str, filters: int, pixels: int) -> None:
         made = OpenVinoEngine(network, tile, False, "fp32", 2)
     made.start(views)()
     made.start(views)()
-    values, told = network.shape.tile_values(tile), tile_bytes(network.shape, engine, tile) / MIB
+    values, told = network.shape.tile_values(tile), tile_bytes(network.shape, tile) / MIB
     print(tile.stride, values, told, peak_mib() - before)
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hooknet.inference.engines import Engine, TorchEngine, Views
+from hooknet.inference.engines import Engine, Predicted, TorchEngine, Views
 from hooknet.models.network import Network
 from hooknet.shapes.tiles import Tile, stride_unit
 from hooknet.shapes.unet import UNetShape
 
-#: The largest difference of a probability in fp32, and the smallest share of equal class values in bf16.
+#: The largest difference of a probability in fp32, and the smallest share of equal class values.
 LARGEST_DIFFERENCE: Final = 1e-4
 SMALLEST_AGREEMENT: Final = 0.999
 
@@ -36,29 +36,50 @@ class Agreement:
 
     def suffices(self, precision: str) -> bool:
         """Whether it is within what the precision allows."""
-        if precision == "fp32":
-            return self.difference <= LARGEST_DIFFERENCE
-        return self.share >= SMALLEST_AGREEMENT
+        close = precision != "fp32" or self.difference <= LARGEST_DIFFERENCE
+        return close and self.share >= SMALLEST_AGREEMENT
 
 
 def agreement(network: Network, engine: Engine, views: Views) -> Agreement:
-    """How an engine's result on a tile agrees with the network's in fp32, on small tiles in its middle and off it."""
-    logits = engine.start(views, logits=True)().logits
-    assert logits is not None
-    small = small_tile(network.shape, engine.tile)
+    """How an engine's result on a tile agrees with the network's (see :func:`compared`)."""
+    return compared(network, engine.tile, engine.start(views, logits=True)(), views)
+
+
+def compared(network: Network, tile: Tile, predicted: Predicted, views: Views) -> Agreement:
+    """How a tile's result agrees with the network's in fp32, on small tiles in its middle and off it.
+
+    All that is written of a tile is looked at: class values, and probabilities as bytes where they are kept.
+    """
+    small = small_tile(network.shape, tile)
     plain = TorchEngine(network, small, shares=False, precision="fp32")
     differences, equal = [], []
-    for offsets in _offsets(network.shape, engine.tile, small):
+    for offsets in _offsets(network.shape, tile, small):
         parts = [
             _central(view, size, offset)
             for view, size, offset in zip(views, small.sizes, offsets, strict=True)
         ]
-        wanted = plain.start(parts, logits=True)().logits
-        assert wanted is not None
-        found = _central(logits.transpose(1, 2, 0), small.stride, offsets[0]).transpose(2, 0, 1)
-        differences.append(np.abs(_softmax(found) - _softmax(wanted)).max())
-        equal.append((found.argmax(axis=0) == wanted.argmax(axis=0)).mean())
+        found, wanted = _part(predicted, small.stride, offsets[0]), plain.start(parts, logits=True)()
+        assert found.logits is not None
+        assert wanted.logits is not None
+        likely = _softmax(wanted.logits)
+        differences.append(np.abs(_softmax(found.logits) - likely).max())
+        if found.shares is not None:  # rounding to a byte is no difference
+            differences.append((np.abs(found.shares / 255 - likely) - 0.5 / 255).max())
+        equal.append((found.labels == wanted.labels).mean())
     return Agreement(float(np.max(differences)), float(np.mean(equal)))
+
+
+def _part(predicted: Predicted, size: int, offset: int) -> Predicted:
+    """What was predicted in a square of ``size`` px off the middle."""
+
+    def cut(maps: NDArray[Value]) -> NDArray[Value]:
+        return _central(maps.transpose(1, 2, 0), size, offset).transpose(2, 0, 1)
+
+    return Predicted(
+        cut(predicted.labels[None])[0],
+        None if predicted.shares is None else cut(predicted.shares),
+        None if predicted.logits is None else cut(predicted.logits),
+    )
 
 
 def small_tile(shape: UNetShape, large: Tile) -> Tile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ import torch
 from hooknet.config.experiments import InferOptions
 from hooknet.errors import CheckpointError
 from hooknet.inference import openvino_engine
-from hooknet.inference.agreement import agreement
+from hooknet.inference.agreement import compared
 from hooknet.inference.engines import Engine, Precision, TorchEngine, Views
-from hooknet.inference.memory import OutOfMemory
 from hooknet.inference.openvino_engine import OpenVinoEngine
 from hooknet.models.network import Network
 from hooknet.shapes.tiles import Tile
@@ -34,8 +34,8 @@ class Candidate:
     make: Callable[[], Engine]
 
 
-def engine_kind(network: Network, options: InferOptions) -> str:
-    """``torch`` or ``openvino``: whose memory counts."""
+def _kind(network: Network, options: InferOptions) -> str:
+    """``torch`` or ``openvino``."""
     on_processor = next(network.parameters()).device.type == "cpu"
     if options.engine == "auto":
         return "openvino" if on_processor and openvino_engine.is_installed() else "torch"
@@ -58,8 +58,9 @@ class Job:
 def candidates(network: Network, job: Job, options: InferOptions) -> Iterator[Candidate]:
     """Engines in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
     device, tile, shares = next(network.parameters()).device, job.tile, job.shares
-    kind = engine_kind(network, options)
-    if options.engine == "auto" and network.shape.tile_work(tile) * job.tiles < WORTH_COMPILING:
+    kind = _kind(network, options)
+    small = network.shape.tile_work(tile) * job.tiles < WORTH_COMPILING
+    if options.engine == "auto" and options.precision != "bf16" and small:
         kind = "torch"
     _check_possible(device, kind, options)
     half = _has_bf16(device, kind)
@@ -87,13 +88,12 @@ def choose(network: Network, job: Job, options: InferOptions, views: Views) -> E
             if isinstance(engine, TorchEngine) and one.precision == "fp32":
                 logger.info("%s, fp32", engine.name)
                 return engine  # it is what the others are compared with
-            found = agreement(network, engine, views)
-        except OutOfMemory:
-            raise
+            predicted = engine.start(views, logits=True)()
         except (RuntimeError, ImportError) as error:  # a compiler's own: the next candidate can do without it
             told.append(f"{one.name} in {one.precision} failed ({' '.join(str(error).split())[:200]})")
             logger.warning("%s; trying the next engine", told[-1])
             continue
+        found = compared(network, job.tile, predicted, views)
         if found.suffices(one.precision):
             logger.info(
                 "%s, %s: as torch in fp32 on a tile: probabilities within %.1g, same class in %.3f %%",
@@ -105,6 +105,7 @@ def choose(network: Network, job: Job, options: InferOptions, views: Views) -> E
             f"{100 * (1 - found.share):.3f} % of px have another class"
         )
         logger.warning("%s; not used", told[-1])
+        del engine, predicted  # before the next takes as much
     raise CheckpointError(
         f"infer.engine {options.engine}, infer.precision {options.precision}: {'; '.join(told)}; set both to auto"
     )
@@ -118,7 +119,9 @@ def _precisions(options: InferOptions, half: bool) -> tuple[Precision, ...]:
 
 def _has_bf16(device: torch.device, kind: str) -> bool:
     if kind == "openvino":
-        return openvino_engine.has_bf16()
+        with contextlib.suppress(ImportError):  # told where the engine is made
+            return openvino_engine.has_bf16()
+        return False
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 

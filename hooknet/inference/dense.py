@@ -23,7 +23,7 @@ from hooknet.io.supertiles import Square, SuperTiles
 #: Tiles read ahead of the network, and tiles predicted ahead of the writer.
 AHEAD = 2
 #: Threads that decode a slide; they wait while the network takes the cores.
-DECODERS = min(4, os.cpu_count() or 1)
+DECODERS = min(4, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,18 @@ def segment(
                 written.popleft().result()
             progress(stages.tiles, len(places))
 
-        for wanted, views in _read_ahead(work, decoders, reader, stages):
-            with stages.at("network"):
-                started.append((wanted, engine.start(views)))
-            if len(started) > 1:  # a GPU is given the next tile before it is asked for the last
+        try:
+            for wanted, views in _read_ahead(work, decoders, reader, stages):
+                with stages.at("network"):
+                    started.append((wanted, engine.start(views)))
+                if len(started) > 1:  # a GPU is given the next tile before it is asked for the last
+                    hand_over()
+            while started:
                 hand_over()
-        while started:
-            hand_over()
-        for one in written:
-            one.result()
+            for one in written:
+                one.result()
+        finally:
+            reader.shutdown(cancel_futures=True)  # after an error nobody wants what waits to be read
         with stages.at("write"):
             canvases.finish()
     return stages

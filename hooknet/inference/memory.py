@@ -12,30 +12,44 @@ import torch
 from hooknet.shapes.tiles import Tile
 from hooknet.shapes.unet import UNetShape
 
-#: Bytes held per number of :meth:`UNetShape.tile_values`, in fp32, and what each has of its own: measured by
-#: ``python -m benchmarks memory``, the most over networks and tiles.
-BYTES_PER_VALUE: Final = {"torch": 6.2, "openvino": 5.2}
+#: Bytes held per number of :meth:`UNetShape.tile_values`, in fp32, and what there is of its own: measured by
+#: ``python -m benchmarks memory``, the most over engines, networks and tiles.
+BYTES_PER_VALUE: Final = 6.2
 OWN_BYTES: Final = 64 << 20
+#: Maps of more numbers are beyond the indices that fast kernels count with.
+MOST_VALUES: Final = 2**31
 #: What a process holds besides: libraries, views, blocks kept for later tiles, a row of the map's blocks.
 BESIDES: Final = 2 << 30
 #: Of what is free now so much may be taken: others live on the machine too.
 SHARE: Final = 0.5
 DEVICE_SHARE: Final = 0.85
-_SIGNS = ("can't allocate memory", "bad_alloc", "out of memory", "failed to allocate", "could not allocate")
+_SIGNS = (
+    "can't allocate memory",
+    "bad_alloc",
+    "out of memory",
+    "failed to allocate",
+    "could not allocate",
+    "alloc_failed",
+)
 
 
 class OutOfMemory(Exception):
     """The network did not get the memory for a tile; a smaller tile may do."""
 
 
-def fits(shape: UNetShape, engine: str, budget: float) -> Callable[[Tile], bool]:
-    """Whether the feature maps of a tile are within ``budget`` bytes when ``engine`` computes them."""
-    return lambda tile: tile_bytes(shape, engine, tile) <= budget
+def fits(shape: UNetShape, budget: float) -> Callable[[Tile], bool]:
+    """Whether the feature maps of a tile are within ``budget`` bytes, and each within what kernels can count."""
+
+    def allowed(tile: Tile) -> bool:
+        largest = max(one.values for one in shape.inference_convolutions(tile.sizes))
+        return largest < MOST_VALUES and tile_bytes(shape, tile) <= budget
+
+    return allowed
 
 
-def tile_bytes(shape: UNetShape, engine: str, tile: Tile) -> float:
+def tile_bytes(shape: UNetShape, tile: Tile) -> float:
     """Bytes that a tile takes at most: its feature maps, and the weights once more in an order of the engine's."""
-    return shape.tile_values(tile) * BYTES_PER_VALUE[engine] + 4 * shape.parameter_count + OWN_BYTES
+    return shape.tile_values(tile) * BYTES_PER_VALUE + 4 * shape.parameter_count + OWN_BYTES
 
 
 def network_budget(device: torch.device, memory: int | None) -> float:
@@ -50,18 +64,39 @@ def network_budget(device: torch.device, memory: int | None) -> float:
 
 
 def free_bytes() -> float:
-    """Memory that this process can still get: of the machine, and of the control group that limits it."""
+    """Memory that this process can still get: of the machine, and of the control groups that limit it."""
     told = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(told["MemAvailable"].split()[0]) * 1024.0
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    return min([free, *(left for folder in _control_groups() if (left := _left_in(folder)) is not None)])
+
+
+def _control_groups() -> Iterator[Path]:
+    """The folders of this process's memory groups, those that hold them too (any of them may set a limit)."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = Path("/sys/fs/cgroup", controllers)
+            own = root / name.lstrip("/")
+            yield from (one for one in (own, *own.parents) if one.is_relative_to(root))
+
+
+def _left_in(folder: Path) -> float | None:
+    """What a control group leaves to its processes; None where it sets no limit.  Files it caches can go."""
+    for limit, used, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no such group, or no limit ("max")
+            counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            room = int((folder / limit).read_text()) - int((folder / used).read_text())
+            return float(room + int(counts[cached]))
+        except (OSError, ValueError, KeyError):  # no such group, or no limit ("max")
             continue
-    return free
+    return None
 
 
 @contextlib.contextmanager

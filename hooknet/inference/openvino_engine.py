@@ -5,6 +5,7 @@ Nothing is told to anybody: the package's own converter reports its use, so the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
@@ -84,9 +85,10 @@ def _compiled(network: Network, tile: Tile, shares: bool, precision: Precision, 
     if path.is_file():
         try:
             loaded = core.import_model(path.read_bytes(), "CPU", how)
-            os.utime(path)  # used last
+            with contextlib.suppress(OSError):  # another job may just have removed it
+                os.utime(path)  # used last
             return loaded
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             logger.warning("%s: cannot be used (%s); compiling anew", path, str(error).splitlines()[0][:100])
     compiled = core.compile_model(_graph(network, tile, shares), "CPU", how)
     try:
@@ -104,18 +106,17 @@ def _graph(network: Network, tile: Tile, shares: bool) -> Any:
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
     views = tuple(torch.zeros(size, size, 3, dtype=torch.uint8) for size in tile.sizes)
-    level = logging.getLogger().level
+    disabled = logging.root.manager.disable
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # both packages warn of their own code
         program = torch.export.export(TileNetwork(network, tile, shares).eval(), views)
         frontend = FrontEndManager().load_by_framework("pytorch")
         # It logs operations that this torch does not have, on the root logger.
-        logging.disable(logging.WARNING)
+        logging.disable(max(disabled, logging.WARNING))
         try:
             decoder = TorchFXPythonDecoder.from_exported_program(program)
         finally:
-            logging.disable(logging.NOTSET)
-            logging.getLogger().setLevel(level)
+            logging.disable(disabled)
         return frontend.convert(frontend.load(decoder))
 
 

@@ -17,7 +17,7 @@ from hooknet.shapes.unet import UNetShape
 # Strides are tried in steps of at least so many px: what is wanted is looked up in cells of half a step.
 STEP = 256
 # Larger tiles save less than 2 % of the work of a valid network and make the memory of views grow.
-LONGEST_STRIDE = 4096
+LONGEST_STRIDE = 3072
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ def make_plan(
     cells = wanted.cells(grid, side)
     plans = [_laid(tile, cells, side) for tile in tiles]
     return min(plans, key=lambda plan: len(plan.places) * shape.tile_work(plan.tile))
+
+
+def plan_of(tile: Tile, grid: RasterGrid, wanted: Wanted) -> Plan:
+    """The places of a given tile."""
+    side = tile.stride // 2
+    return _laid(tile, wanted.cells(grid, side), side)
 
 
 def _candidates(

@@ -15,12 +15,13 @@ from rich.progress import Progress
 
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import Run
+from hooknet.coordinates import RasterGrid
 from hooknet.errors import CheckpointError, MaskError
 from hooknet.inference.canvas import Canvas, Piece
-from hooknet.inference.choice import Job, choose, engine_kind
+from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
 from hooknet.inference.memory import OutOfMemory, fits, network_budget, tile_bytes
-from hooknet.inference.plan import make_plan
+from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted
 from hooknet.inference.stages import Stages
 from hooknet.io.masks import Mask, MaskWriter, create_mask
@@ -33,6 +34,9 @@ from hooknet.models.network import Network
 from hooknet.models.table import build_model
 
 logger = logging.getLogger(__name__)
+
+#: The largest target view in px of a run of shuffled contexts, where its settings name none.
+SHUFFLED_TILE = 1244
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,11 @@ def infer(
     ``memory``: bytes that the process may hold, None for half of what is free (of a GPU most of what is free
     there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
     """
-    options, threads = run.settings.infer, run.settings.train.threads
-    torch.set_num_threads(threads)
+    settings = run.settings
+    torch.set_num_threads(settings.train.threads)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is what all else is compared with
     keep_freed_memory()
     network = load_network(run, checkpoint, slide.id)
-    kind = engine_kind(network, options)
     budget = network_budget(next(network.parameters()).device, memory)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
@@ -80,16 +84,14 @@ def infer(
         if inside is not None:
             stack.enter_context(inside)
         wanted = Wanted(inside, tuple(masks))
-        grid = opened.grid(network.patch_spec.target_spacing)
         while True:
-            allowed = fits(network.shape, kind, budget)
-            plan = make_plan(network.shape, grid, wanted, allowed, options.tile, options.rim)
-            work = Segmenting(opened, run.settings.spacings, wanted, plan, run.settings.shuffle_context)
+            plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
+            work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffle_context)
             try:
                 return _write_map(run, slide.id, network, work, files)
             except OutOfMemory as error:
-                budget = min(budget, tile_bytes(network.shape, kind, plan.tile)) / 2
-                if not allowed(plan.tile) or plan.tile == next(network.shape.tiles(options.rim)):
+                budget = min(budget, tile_bytes(network.shape, plan.tile)) / 2
+                if plan == _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget):
                     raise MaskError(
                         f"{files.output}: out of memory with the smallest tile, {plan.tile.sizes[0]} px ({error}); "
                         "free memory, or use a network of fewer filters"
@@ -97,6 +99,25 @@ def infer(
                 logger.warning(
                     "%s: out of memory with tiles of %d px; trying smaller ones", slide.id, plan.tile.sizes[0]
                 )
+
+
+def _plan(run: Run, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
+    """Where tiles lie, of a size that the budget (bytes) allows; told where it is not so."""
+    options, shape = run.settings.infer, network.shape
+    allowed = fits(shape, budget)
+    if run.settings.shuffle_context:
+        # Whose contexts a tile is shown depends on its place: it must not depend on the machine's memory.
+        fixed = shape.tile(options.tile or SHUFFLED_TILE, options.rim)
+        plan = plan_of(fixed, grid, wanted)
+    else:
+        plan = make_plan(shape, grid, wanted, allowed, options.tile, options.rim)
+    if not allowed(plan.tile):
+        logger.warning(
+            "tiles of %d px may take %.0f MB more than there is: no smaller ones; give more memory",
+            plan.tile.sizes[0],
+            (tile_bytes(shape, plan.tile) - budget) / 1e6,
+        )
+    return plan
 
 
 def _write_map(run: Run, slide: str, network: Network, work: Segmenting, files: MapFiles) -> Stages:
@@ -116,10 +137,9 @@ def _write_map(run: Run, slide: str, network: Network, work: Segmenting, files: 
         canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
         shares = None
         if files.probabilities is not None:
-            band_writer = stack.enter_context(
-                create_probabilities(files.probabilities, grid, label_map.names)
-            )
-            shares = Canvas(grid.width, grid.height, len(label_map), band_writer.write)
+            # In place before the map is, which says that all is done.
+            bands = create_probabilities(files.probabilities, grid, label_map.names)
+            shares = Canvas(grid.width, grid.height, len(label_map), stack.enter_context(bands).write)
         stages = Stages()
         if work.plan.places:
             views = views_of(work, work.plan.places[work.plan.fullest])

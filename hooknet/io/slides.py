@@ -137,20 +137,20 @@ class Slide:
             return resample(block, (left - x, top - y), step, size)
         across, down = self._parts(number, columns, 0), self._parts(number, rows, 1)
         block = self._assembled(self._blocks, number, across, down)
-        if self._whole(number):
+        if self.is_whole(number):
             return resample(block, (left - columns[0], top - rows[0]), step, size)
         return resample(
             block, (left, top), step, size, (self._pieces(number, across), self._pieces(number, down))
         )
 
-    def _whole(self, number: int) -> bool:
+    def is_whole(self, number: int) -> bool:
         """Whether a level's pixels come as they are in the file and not interpolated."""
         return self._downsamples[number] % 1 == 0
 
     def _parts(self, number: int, pixels: tuple[int, int], axis: int) -> list[Part]:
         """Of which blocks of a level its columns (axis 0) or rows (1) from one to another consist."""
         # Where OpenSlide interpolates, neighbouring blocks do not lie on one grid and have to overlap.
-        return parts(*pixels, self._sides[number][axis], 0 if self._whole(number) else 1)
+        return parts(*pixels, self._sides[number][axis], 0 if self.is_whole(number) else 1)
 
     def _assembled(self, blocks: BlockCache, number: int, across: list[Part], down: list[Part]) -> Image:
         """The blocks' parts side by side."""

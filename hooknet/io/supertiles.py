@@ -6,7 +6,6 @@ from one pyramid level are decoded together.  A block is kept while a later tile
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -29,10 +28,15 @@ Key = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class _Level:
-    """The layers (numbers of spacings, finest first) that are read from one pyramid level."""
+    """The layers (numbers of spacings, finest first) that are read from one pyramid level.
+
+    ``whole``: its pixels come as they are in the file.  Else OpenSlide interpolates them, by how depends on where
+    a read starts: blocks are then read one by one, so that theirs depend on their own place alone.
+    """
 
     layers: tuple[int, ...]
     sides: tuple[int, ...]  # px of a block in each
+    whole: bool
 
 
 class SuperTiles:
@@ -65,7 +69,6 @@ class SuperTiles:
         self._uses: dict[Key, deque[int]] = {}  # block -> tiles that need it, as far as they are foreseen
         self._foreseen = 0
         self._kept: dict[Key, Image] = {}
-        self._latest: list[tuple[int, Key]] = []  # a heap: those needed last come first
         self._bytes = 0
 
     def read(self, tile: int) -> list[Image]:
@@ -78,26 +81,18 @@ class SuperTiles:
             side = self._side[layer]
             for column, row in _blocks(square, side):
                 key = (layer, column, row)
-                self._paste(view, square, side, key, fresh[key] if key in fresh else self._kept[key])
+                block = fresh[key] if key in fresh else self._kept[key]
+                _paste(view, square, block, (column * side, row * side))
             views.append(view)
         self._settle(tile, fresh)
         return views
-
-    def _paste(self, view: Image, square: Square, side: int, key: Key, block: Image) -> None:
-        """Put the part of a block that lies in a square into its view."""
-        spans = []
-        for start, place in zip(square[:2], key[1:], strict=True):
-            low, high = max(start, place * side), min(start + square[2], (place + 1) * side)
-            spans.append((slice(low - start, high - start), slice(low - place * side, high - place * side)))
-        (to_x, from_x), (to_y, from_y) = spans
-        view[to_y, to_x] = block[from_y, from_x]
 
     def _decode_missing(self, tile: int) -> dict[Key, Image]:
         """Blocks that a tile needs and that are not kept, and what else they were decoded with that is of use."""
         runs = [
             (level, run)
             for level in self._levels
-            for run in _runs({place for key in self._missing(tile, level) for place in [key[1:]]})
+            for run in _runs({key[1:] for key in self._missing(tile, level)}, together=level.whole)
         ]
         fresh: dict[Key, Image] = {}
         for found in self._decoders.map(lambda one: self._decode(*one), runs):
@@ -119,8 +114,8 @@ class SuperTiles:
             for layer, side in zip(level.layers, level.sides, strict=True)
             if any((layer, column, row) in self._uses for column in columns)
         ]
-        layer, side = level.layers[0], level.sides[0]
-        window = self._grids[layer].window(first * side, row * side, count * side, side)
+        finest = level.sides[0]
+        window = self._grids[level.layers[0]].window(first * finest, row * finest, count * finest, finest)
         found: dict[Key, Image] = {}
         for layer, side in needed:
             # For the second of them OpenSlide still has the level's pixels.
@@ -158,37 +153,46 @@ class SuperTiles:
                 if not uses:
                     del self._uses[key]
                     self._drop(key)
-                elif key in self._kept:
-                    heapq.heappush(self._latest, (-uses[0], key))
         for key, block in fresh.items():
             if key in self._uses:
                 self._kept[key] = block.copy()  # a part of a run would keep the whole run
                 self._bytes += block.nbytes
-                heapq.heappush(self._latest, (-self._uses[key][0], key))
         while self._bytes > self._keep_bytes:
-            when, key = heapq.heappop(self._latest)
-            if key in self._kept and -when == self._uses[key][0]:
-                self._drop(key)
+            self._drop(max(self._kept, key=lambda one: self._uses[one][0]))
 
     def _drop(self, key: Key) -> None:
         block = self._kept.pop(key, None)
         self._bytes -= 0 if block is None else block.nbytes
 
 
+def _paste(view: Image, square: Square, block: Image, place: tuple[int, int]) -> None:
+    """Put the part of a block that lies in a square into its view; ``place``: the block's first column and row."""
+    spans = []
+    for start, first, length in zip(square[:2], place, block.shape[1::-1], strict=True):
+        low, high = max(start, first), min(start + square[2], first + length)
+        spans.append((slice(low - start, high - start), slice(low - first, high - first)))
+    (to_x, from_x), (to_y, from_y) = spans
+    view[to_y, to_x] = block[from_y, from_x]
+
+
 def _levels(slide: Slide, spacings: Sequence[float]) -> list[_Level]:
     """Layers by the pyramid level that they are read from, where their blocks come out in whole px."""
     found = []
     numbered = sorted(enumerate(spacings), key=lambda one: (slide.level_of(one[1]), one[1]))
-    for _, same in groupby(numbered, key=lambda one: slide.level_of(one[1])):
-        layers = list(same)
+    for level, same in groupby(numbered, key=lambda one: slide.level_of(one[1])):
+        layers, as_it_is = list(same), slide.is_whole(level)
         finest = layers[0][1]
         together = [(layer, spacing / finest) for layer, spacing in layers]
         whole = [one for one in together if _is_power_of_two(one[1]) and one[1] <= SIDE]
         apart = [one for one in together if one not in whole]
         found.append(
-            _Level(tuple(layer for layer, _ in whole), tuple(SIDE // round(ratio) for _, ratio in whole))
+            _Level(
+                tuple(layer for layer, _ in whole),
+                tuple(SIDE // round(ratio) for _, ratio in whole),
+                as_it_is,
+            )
         )
-        found += [_Level((layer,), (SIDE,)) for layer, _ in apart]
+        found += [_Level((layer,), (SIDE,), as_it_is) for layer, _ in apart]
     return found
 
 
@@ -204,12 +208,15 @@ def _blocks(square: Square, side: int) -> Iterator[tuple[int, int]]:
             yield block_column, block_row
 
 
-def _runs(places: set[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Blocks that stand side by side, as (first column, row, count)."""
+def _runs(places: set[tuple[int, int]], together: bool) -> Iterator[tuple[int, int, int]]:
+    """Blocks that stand side by side, as (first column, row, count); each for itself unless ``together``."""
     by_row: dict[int, list[int]] = defaultdict(list)
     for column, row in sorted(places):
         by_row[row].append(column)
     for row, columns in sorted(by_row.items()):
         for _, run in groupby(enumerate(columns), key=lambda one: one[1] - one[0]):
             members = [column for _, column in run]
-            yield members[0], row, len(members)
+            if together:
+                yield members[0], row, len(members)
+            else:
+                yield from ((column, row, 1) for column in members)

@@ -13,6 +13,7 @@ from shapely.geometry import Polygon
 
 from hooknet.coordinates import RasterGrid, Spacing
 from hooknet.errors import MaskError
+from hooknet.groundtruth import rasterise as rasterise_module
 from hooknet.groundtruth.geometries import clean, from_geojson, to_geojson
 from hooknet.groundtruth.rasterise import rasterise, rasterise_raster
 from hooknet.groundtruth.scanlines import Scanlines
@@ -329,3 +330,11 @@ def test_values_without_a_class_are_refused_and_nothing_is_written(tmp_path):
         f"{tmp_path / 'truth.png'}: found values 0, 1, 7, 18, wanted 0 (not annotated), 1 stroma, 2 tumour"
     )
     assert [one.name for one in tmp_path.iterdir()] == ["truth.png"]
+
+
+def test_counts_are_the_same_however_many_there_are_to_count(monkeypatch):
+    owner = np.random.default_rng(0).integers(0, 40, (30, 50), dtype=np.uint8)
+    wanted = [(owner == number).sum() for number in range(41)]
+    assert rasterise_module._count(owner, 41).tolist() == wanted
+    monkeypatch.setattr(rasterise_module, "MANY", 100)
+    assert rasterise_module._count(owner, 41).tolist() == wanted

@@ -185,15 +185,15 @@ def test_the_map_is_that_of_one_forward_pass_over_one_big_patch(noise_slide, spa
     np.testing.assert_array_equal(found[clear], cut.argmax(axis=0)[clear] + 1)
 
 
-def test_a_pyramid_whose_levels_drop_odd_rows_shows_hardly_any_tile(tmp_path):
-    # OpenSlide interpolates such levels, each read by its own fraction of a px: last bits, not places.
+def test_a_pyramid_whose_levels_drop_odd_rows_shows_no_tile_either(tmp_path):
+    # OpenSlide interpolates such levels by where a read starts: blocks start at their own places, whatever the tile.
     image = made_slides.coordinates_image(811, 603, 60)
     level = made_slides.reduced(image, 4)
     slide = Slide(made_slides.write_slide(tmp_path / "s.tif", image, (level,)), made_slides.square(0.25))
     network = made_networks.random_network((1.0, 2.0), 2, 38)
     one, other = (segmented(network, slide, at_most, bands=3)[1].astype(int) for at_most in (1, 400))
-    assert np.abs(one - other).max() <= 12
-    assert np.abs(one - other).mean() < 1
+    assert np.abs(one - other).max() <= 1
+    assert one.std() > 1
 
 
 def test_only_wanted_pixels_are_predicted_and_only_tiles_that_hold_some_are_read(

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import made_networks
 import made_slides
@@ -14,7 +15,7 @@ from made_maps import planned, segmented
 from hooknet.config.experiments import InferOptions
 from hooknet.errors import CheckpointError
 from hooknet.inference import choice, openvino_engine
-from hooknet.inference.agreement import Agreement, agreement, small_tile
+from hooknet.inference.agreement import Agreement, agreement, compared, small_tile
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import views_of
 from hooknet.inference.engines import TorchEngine
@@ -94,6 +95,24 @@ def test_a_compiled_model_is_kept_and_used_again(noise_slide, tmp_path, monkeypa
 
 
 @installed
+def test_a_model_that_another_job_removes_is_compiled_anew(noise_slide, tmp_path, monkeypatch):
+    network = made_networks.random_network((0.5,), 2, 34)
+    job, views = job_of(network, Slide(noise_slide[0], made_slides.square(0.5)))
+    first = OpenVinoEngine(network, job.tile, False, "fp32", 1).start(views)().labels
+    read = Path.read_bytes
+
+    def gone(path):
+        if path.suffix == ".blob":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    np.testing.assert_array_equal(
+        OpenVinoEngine(network, job.tile, False, "fp32", 1).start(views)().labels, first
+    )
+
+
+@installed
 def test_models_used_least_recently_are_removed(noise_slide, tmp_path, monkeypatch):
     monkeypatch.setattr(openvino_engine, "KEPT", 1)
     slide = Slide(noise_slide[0], made_slides.square(0.5))
@@ -140,8 +159,19 @@ def test_an_error_in_a_part_of_a_tile_is_seen(noise_slide, place):
     assert agreement(network, Wrong(network, job.tile, False, "fp32"), views).difference > 1e-4
 
 
+@pytest.mark.parametrize("what", ["labels", "shares"])
+def test_all_that_is_written_of_a_tile_is_compared(noise_slide, what):
+    network = made_networks.random_network((0.5,), 2, 34)
+    job, views = job_of(network, Slide(noise_slide[0], made_slides.square(0.5)), 150)
+    right = TorchEngine(network, job.tile, True, "fp32").start(views, logits=True)()
+    assert compared(network, job.tile, right, views).suffices("fp32")
+    wrong = replace(right, **{what: np.roll(getattr(right, what), 3, axis=-1)})  # 3 px to the right
+    assert not compared(network, job.tile, wrong, views).suffices("fp32")
+
+
 def test_what_suffices_is_a_probability_in_fp32_and_classes_in_bf16():
-    assert Agreement(1e-4, 0.0).suffices("fp32")
+    assert Agreement(1e-4, 0.999).suffices("fp32")
+    assert not Agreement(0.0, 0.9989).suffices("fp32")
     assert not Agreement(1.1e-4, 1.0).suffices("fp32")
     assert not Agreement(float("nan"), 1.0).suffices("fp32")
     assert Agreement(0.5, 0.999).suffices("bf16")
@@ -193,7 +223,7 @@ class WrongInBf16(TorchEngine):
 
     def start(self, views, logits=False):
         found = super().start(views, logits=True)()
-        return lambda: replace(found, logits=-found.logits)
+        return lambda: replace(found, labels=4 - found.labels)
 
 
 def no_such_operation():
@@ -231,6 +261,17 @@ def test_bf16_is_refused_where_the_processor_has_none(noise_slide, monkeypatch):
         CheckpointError, match=r"infer\.precision bf16: torch on this cpu has no bf16 of its own"
     ):
         choose(network, job, options(precision="bf16", engine="torch"), views)
+
+
+@installed
+def test_bf16_that_is_asked_for_goes_by_the_processor_not_by_the_size_of_a_slide(monkeypatch):
+    monkeypatch.setattr(openvino_engine, "has_bf16", lambda: True)
+    network = made_networks.random_network((0.5,), 2, 34)
+    for tiles in (1, 10**9):
+        found = choice.candidates(
+            network, Job(network.shape.tile(100), tiles, 1, False), options(precision="bf16")
+        )
+        assert [(one.name, one.precision) for one in found] == [("OpenVINO", "bf16")]
 
 
 @installed

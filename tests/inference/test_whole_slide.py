@@ -1,6 +1,8 @@
 import logging
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import made_networks
 import made_runs
@@ -280,8 +282,35 @@ def test_memory_decides_how_large_tiles_are(tmp_path, slide, monkeypatch):
         lambda self, views, logits=False: sizes.append(self.tile) or start(self, views, logits),
     )
     for room in (0, 1 << 20, 1 << 30):
-        own = tile_bytes(run.network.shape, "torch", next(run.network.shape.tiles()))
+        own = tile_bytes(run.network.shape, next(run.network.shape.tiles()))
         infer(run, slide, trained(tmp_path, run), files(tmp_path), memory=int(BESIDES + own + room))
     strides = sorted({tile.stride for tile in sizes})
     assert strides[0] < strides[-1]
-    assert all(tile_bytes(run.network.shape, "torch", one) < own + (1 << 30) for one in sizes)
+    assert all(tile_bytes(run.network.shape, one) < own + (1 << 30) for one in sizes)
+
+
+def test_shuffled_contexts_do_not_depend_on_memory(tmp_path, slide):
+    two = {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38, "infer": {"tile": None}}
+    run = run_over("everything", **two, shuffle_context=True)
+    checkpoint = trained(tmp_path, run, made_networks.looking_at(1, (0.5, 2.0), 2, 38))
+    maps = []
+    for memory in (BESIDES + (80 << 20), 8 << 30):
+        infer(run, slide, checkpoint, files(tmp_path), memory)
+        maps.append(read(tmp_path / "map.tif"))
+    np.testing.assert_array_equal(*maps)
+
+
+def test_memory_for_not_even_the_smallest_tile_is_told(tmp_path, slide, caplog):
+    run = run_over("everything")
+    infer(run, slide, trained(tmp_path, run), files(tmp_path), memory=1000)
+    assert "tiles of 30 px may take" in caplog.text
+    assert "MB more than there is: no smaller ones; give more memory" in caplog.text
+
+
+def test_probabilities_are_in_place_before_the_map(tmp_path, slide, monkeypatch):
+    run = run_over("everything")
+    order = []
+    replaced = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: order.append(Path(b).name) or replaced(a, b))
+    infer(run, slide, trained(tmp_path, run), files(tmp_path, probabilities=tmp_path / "p.tif"))
+    assert order[-2:] == ["p.tif", "map.tif"]
