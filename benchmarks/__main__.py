@@ -3,13 +3,13 @@
 ``python -m benchmarks`` runs all of them, ``python -m benchmarks reading rasterising`` these two.
 """
 
-import importlib
+import subprocess
 import sys
 import time
 
 from benchmarks.table import machine
 
-# In the order of docs/performance.md; each module has a ``main`` that prints its tables.
+# Each module has a ``main`` that prints its tables.
 NAMES = (
     "startup",
     "reading",
@@ -32,7 +32,8 @@ def main(names: list[str]) -> None:
     for name in names or NAMES:
         start = time.perf_counter()
         print(f"\n## {name}\n", flush=True)
-        importlib.import_module(f"benchmarks.{name}").main()
+        # Each in a process of its own: what one has held in memory would count for those that the next one starts.
+        subprocess.run([sys.executable, "-c", f"from benchmarks.{name} import main; main()"], check=True)
         print(f"\n({name}: {time.perf_counter() - start:.0f} s)", flush=True)
 
 
