@@ -186,7 +186,7 @@ def test_blocks_change_no_pixel_where_openslide_does_not_interpolate(
     plain, blocked = pyramids[name], pyramids[f"{name}, by blocks"]
     window = window_at(x, y, step, columns, rows, snapped)
     found, wanted = (slide.read(window, (columns, rows)) for slide in (blocked, plain))
-    if plain._whole(plain._level_for(step, step)):
+    if plain.is_whole(plain._level_for(step, step)):
         np.testing.assert_array_equal(found, wanted)
     assert 0 <= blocked._blocks.bytes <= LIMIT
 
