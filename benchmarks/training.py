@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.made import NAMES, draw_slide, index_of, make_run
-from benchmarks.table import Table, in_turn, ratio
+from benchmarks.table import Cell, Table, growth, in_turn, measured, peak_mib, ratio
 from hooknet.config.run import Run
 from hooknet.data.index import CentreIndex
 from hooknet.data.samplers import EpochSampler
@@ -27,6 +27,7 @@ from hooknet.training.weights import new_network
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SLIDES = 2
+BATCHES = (1, 4, 16)
 PAPER_STEPS = 200_000
 PAPER_RATE = 1.2  # steps/s on a GTX 1080 Ti
 
@@ -189,6 +190,38 @@ def shares(slides: list[Path]) -> Table:
     )
 
 
+def one_size(folder: str, batch: int) -> None:
+    """Print what a step and its augmentation take (ms) with mini-batches of a size, and the most memory (MiB)."""
+    torch.set_num_threads(2)
+    settings = _settings(8, 3, 172, batch, 1.0)
+    run = make_run(**settings)
+    shape, trainer = run.network.shape, Trainer(run)
+    slides = sorted(path for path in Path(folder).glob("*.tif") if not path.stem.endswith("_labels"))
+    drawn = trainer.moved(next(endless(run, index_of(slides, shape.patch_spec), 0)))
+    arguments = (shape.output_branches, shape.patch_spec.output_size, False)
+    trainer.step(drawn)
+    augment = augmentation(run)
+    steps, prepared = in_turn(
+        5,
+        lambda: seconds(lambda: trainer.step(drawn)),
+        lambda: seconds(lambda: prepare(drawn, augment, *arguments)),
+    )
+    print(median(steps) * 1e3, median(prepared) * 1e3, peak_mib())
+
+
+def grown(folder: str) -> Table:
+    """How a step grows with its mini-batch, each size in a process of its own."""
+    rows: list[tuple[Cell, ...]] = []
+    found = []
+    for batch in BATCHES:
+        process = measured("-c", f"from benchmarks.training import one_size; one_size({folder!r}, {batch})")
+        found.append([float(one) for one in process.printed.split()[-3:]])
+        rows.append((f"{batch} patches", *found[-1]))
+    exponents = [f"size^{growth(BATCHES, [one[place] for one in found]):.2f}" for place in range(3)]
+    columns = ("mini-batch", "step, ms", "prepared and augmented, ms", "peak MiB")
+    return Table(f"Growth, demo network, on {_device()}", columns, [*rows, ("growth", *exponents)])
+
+
 def _device() -> str:
     if DEVICE.type == "cuda":
         return f"{torch.cuda.get_device_name()}, bf16"
@@ -203,3 +236,4 @@ def main() -> None:
         for size in SIZES:
             print(rates(size, slides), flush=True)
         print(shares(slides), flush=True)
+        print(grown(folder), flush=True)
