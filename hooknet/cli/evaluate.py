@@ -18,11 +18,18 @@ def run(
     truth: Annotated[Path, typer.Option(help="Label mask to score against.")],
     prediction: Annotated[Path, typer.Option(help="Map that infer wrote.")],
     output: Annotated[Path, typer.Option(help="Counts to write (CSV: slide, truth, predicted, pixels).")],
+    windows: Annotated[
+        Path | None, typer.Option(help="Where the map agrees least and most, to write too (CSV).")
+    ] = None,
 ) -> None:
     """Write the counts."""
     from hooknet.evaluation.slides import count_slide, write_counts
+    from hooknet.evaluation.windows import WindowRater, write_windows
     from hooknet.io.masks import Mask
 
     with Mask.open(truth) as labels, Mask.open(prediction) as predicted:
-        counts = count_slide(labels, predicted, len(labels.names))
-        write_counts(output, {slide: counts}, labels.names)
+        rater = WindowRater(len(labels.names))
+        counts = count_slide(labels, predicted, len(labels.names), None if windows is None else rater)
+    if windows is not None:
+        write_windows(windows, rater.rated)
+    write_counts(output, {slide: counts}, labels.names)

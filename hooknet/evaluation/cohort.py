@@ -1,17 +1,20 @@
-"""All systems of a dataset, gathered from the counts of their test slides and compared."""
+"""All systems of a dataset, gathered from what was measured on their test slides, and compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
+from hooknet.config.run import Run
 from hooknet.config.sides import Side
 from hooknet.errors import MaskError
-from hooknet.evaluation.compare import Comparison, compare, pool_folds
+from hooknet.evaluation.compare import Comparison, compare
 from hooknet.evaluation.slides import read_counts
-from hooknet.evaluation.system import System
+from hooknet.evaluation.system import Measured, pool_folds
 from hooknet.io.atomic import atomic
 from hooknet.metrics.confusion import Counts
 
@@ -20,13 +23,17 @@ TITLES = {"truth": "dense truth", "labels": "annotated pixels"}
 TABLES = (
     "scores",
     "slide_scores",
+    "slide_class_scores",
     "comparisons",
     "experiment_comparisons",
     "confusion",
     "summary",
     "intervals",
     "differences",
+    "claims",
 )
+
+T = TypeVar("T")
 
 
 def compare_systems(
@@ -40,7 +47,7 @@ def compare_systems(
     patients = {one.id: one.patient_id for one in project.dataset(dataset).slides}
     results = {}
     for role in TITLES:
-        systems = _systems(project, dataset, assigned, runs_folder, role)
+        systems = gather(project, dataset, assigned, role, _reader(runs_folder, role, names))
         if any(one.slides for one in systems):
             results[role] = compare(systems, names, patients)
     if not results:
@@ -48,6 +55,32 @@ def compare_systems(
             f"dataset {dataset}: no test slide has an annotation or truth to score against; add one"
         )
     return results
+
+
+def gather(
+    project: Project,
+    dataset: str,
+    assigned: Mapping[str, Side],
+    role: str,
+    read: Callable[[Run, SlideSettings], Mapping[str, T]],
+) -> list[Measured[T]]:
+    """What was measured of every system of a dataset on its test slides with a raster of ``role``, folds pooled.
+
+    ``read`` returns slide -> what was measured, of one run on one slide.  A seed is told where an experiment has
+    several.  MaskError when a file is of another slide, or a slide was tested in two folds.
+    """
+    folds: dict[str, list[dict[str, T]]] = {}
+    about: dict[str, tuple[str, int | None]] = {}
+    for run in project.runs.values():
+        if run.dataset_name != dataset:
+            continue
+        slides: dict[str, T] = {}
+        for slide in run.slides("test", assigned):
+            if role in roles_of(slide):
+                slides[slide.id] = _of_slide(read(run, slide), run.name, slide.id)
+        folds.setdefault(run.system, []).append(slides)
+        about[run.system] = (run.experiment, run.seed if len(run.settings.seeds) > 1 else None)
+    return [Measured(name, *about[name], pool_folds(parts, name)) for name, parts in folds.items()]
 
 
 def write_tables(results: dict[str, Comparison], folder: Path) -> None:
@@ -58,19 +91,19 @@ def write_tables(results: dict[str, Comparison], folder: Path) -> None:
                 getattr(comparison, name).to_csv(partial, index=False)
 
 
-def _systems(
-    project: Project, dataset: str, assigned: Mapping[str, Side], runs_folder: Path, role: str
-) -> list[System]:
-    names = project.dataset(dataset).label_map.names
-    folds: dict[str, list[dict[str, Counts]]] = {}
-    about: dict[str, tuple[str, int | None]] = {}
-    for run in project.runs.values():
-        if run.dataset_name != dataset:
-            continue
-        counts: dict[str, Counts] = {}
-        for slide in run.slides("test", assigned):
-            if role in roles_of(slide):
-                counts |= read_counts(runs_folder / run.name / "counts" / role / f"{slide.id}.csv", names)
-        folds.setdefault(run.system, []).append(counts)
-        about[run.system] = (run.experiment, run.seed if len(run.settings.seeds) > 1 else None)
-    return [System(name, *about[name], pool_folds(parts, name)) for name, parts in folds.items()]
+def _reader(
+    runs_folder: Path, role: str, names: Sequence[str]
+) -> Callable[[Run, SlideSettings], dict[str, Counts]]:
+    def read(run: Run, slide: SlideSettings) -> dict[str, Counts]:
+        return read_counts(runs_folder / run.name / "counts" / role / f"{slide.id}.csv", names)
+
+    return read
+
+
+def _of_slide(found: Mapping[str, T], run: str, slide: str) -> T:
+    if list(found) != [slide]:
+        raise MaskError(
+            f"run {run}: the file of slide {slide} holds {', '.join(found) or 'no slide'}, wanted {slide}:"
+            " measure it again"
+        )
+    return found[slide]

@@ -5,62 +5,58 @@ A *system* is one row of the paper's table: an experiment, or one seed of it, wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from hooknet.errors import MaskError
+from hooknet.evaluation.claims import claims
 from hooknet.evaluation.intervals import intervals
+from hooknet.evaluation.pairs import pair_tests
+from hooknet.evaluation.score_tables import pooled_scores, slide_class_scores, slide_scores
 from hooknet.evaluation.slides import NO_PREDICTION
-from hooknet.evaluation.system import MACRO, MICRO, System
-from hooknet.metrics.confusion import Counts, merge
-from hooknet.metrics.scores import row_normalised, scores
-from hooknet.metrics.statistics import holm, wilcoxon
+from hooknet.evaluation.system import System
+from hooknet.metrics.confusion import merge
+from hooknet.metrics.scores import row_normalised
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Tables of a comparison; scores are 0..1, nan where undefined (see :mod:`hooknet.metrics.scores`).
 
-    scores: system, experiment, seed, class, precision, recall, f1, iou, support (annotated px), with all test
-    slides pooled; one row per class, then ``macro`` and ``micro``.
+    scores: system, experiment, seed, class, precision, recall, f1, iou, support (annotated px), prevalence
+    (share of the annotated px), with all test slides pooled; one row per class, then ``macro`` and ``micro``.
     slide_scores: system, experiment, slide, patient, support, macro_f1 and one F1 column per class, named
     ``f1 <class>``.
+    slide_class_scores: system, experiment, slide, patient, class, precision, recall, f1, iou, support, present
+    (whether the class has truth on the slide); one row per class, then ``macro`` and ``micro``.
     comparisons: every pair of systems; experiment_comparisons: every pair of experiments by the mean over
-    seeds of each slide's macro F1, empty when no experiment has several seeds.  Both: first, second, n
-    (slides in common), patients, n_nonzero, median_difference (first - second), statistic, p, p_holm, method.
+    seeds of each slide's F1, empty when no experiment has several seeds.  Both: first, second, class
+    (``macro`` for macro F1, then each class), n (slides in common), patients, n_nonzero, median_difference
+    (first - second), effect (rank-biserial), statistic, p, p_holm, method; see
+    :func:`hooknet.evaluation.pairs.pair_tests`.
     confusion: system, truth, predicted, pixels, share (of the truth's row).
     summary: experiment, class, seeds, f1_mean, f1_sd (sample SD, nan for one seed), empty as above.
     intervals, differences: see :func:`hooknet.evaluation.intervals.intervals`.
+    claims: what may be said of each pair, of experiments where there are several seeds, else of systems; see
+    :func:`hooknet.evaluation.claims.claims`.
     warnings: what a reader has to know before comparing rows.
     """
 
     names: tuple[str, ...]
     scores: pd.DataFrame
     slide_scores: pd.DataFrame
+    slide_class_scores: pd.DataFrame
     comparisons: pd.DataFrame
     experiment_comparisons: pd.DataFrame
     confusion: pd.DataFrame
     summary: pd.DataFrame
     intervals: pd.DataFrame
     differences: pd.DataFrame
+    claims: pd.DataFrame
     warnings: tuple[str, ...] = ()
-
-
-def pool_folds(folds: Iterable[Mapping[str, Counts]], system: str) -> dict[str, Counts]:
-    """The counts of all slides of a system's folds; MaskError when a slide was tested in two of them."""
-    pooled: dict[str, Counts] = {}
-    for fold in folds:
-        twice = sorted(pooled.keys() & fold.keys())
-        if twice:
-            raise MaskError(
-                f"{system}: slide {twice[0]} was tested in two folds, wanted once: check the column of folds"
-            )
-        pooled |= fold
-    return pooled
 
 
 def compare(
@@ -74,20 +70,25 @@ def compare(
     """
     _check(systems, names)
     whose = patients or {}
-    slide_scores = _slide_scores(systems, names, whose)
-    overall = pd.concat([_pooled_scores(one, names) for one in systems], ignore_index=True)
+    by_slide = slide_scores(systems, names, whose)
+    overall = pd.concat([pooled_scores(one, names) for one in systems], ignore_index=True)
     with_interval, differences = intervals(systems, names, whose)
     repeated = len({one.experiment for one in systems}) < len(systems)
+    tests = pair_tests(by_slide, names, "system")
+    of_experiments = pair_tests(by_slide if repeated else by_slide[:0], names, "experiment")
+    experiments = {one.name: one.experiment for one in systems}
     return Comparison(
         names=tuple(names),
         scores=overall,
-        slide_scores=slide_scores,
-        comparisons=_comparisons(slide_scores, "system"),
-        experiment_comparisons=_comparisons(slide_scores if repeated else slide_scores[:0], "experiment"),
+        slide_scores=by_slide,
+        slide_class_scores=slide_class_scores(systems, names, whose),
+        comparisons=tests,
+        experiment_comparisons=of_experiments,
         confusion=pd.concat([_confusion(one, names) for one in systems], ignore_index=True),
         summary=_summary(overall if repeated else overall[:0]),
         intervals=with_interval,
         differences=differences,
+        claims=claims(of_experiments, differences) if repeated else claims(tests, differences, experiments),
         warnings=tuple(_warnings(systems, names)),
     )
 
@@ -112,90 +113,6 @@ def _check(systems: Sequence[System], names: Sequence[str]) -> None:
                     f"{one.name}: slide {slide} has {support} annotated px per class, for {first} it had"
                     f" {expected}: evaluate both against one truth"
                 )
-
-
-def _pooled_scores(system: System, names: Sequence[str]) -> pd.DataFrame:
-    found = scores(merge(system.slides.values(), len(names)))
-    total = int(found.support.sum())
-    table = pd.DataFrame(
-        {
-            "class": [*names, MACRO, MICRO],
-            "precision": [*found.precision, found.macro_precision, found.micro_precision],
-            "recall": [*found.recall, found.macro_recall, found.micro_recall],
-            "f1": [*found.f1, found.macro_f1, found.micro_f1],
-            "iou": [*found.iou, found.macro_iou, found.micro_iou],
-            "support": [*found.support, total, total],
-        }
-    )
-    return _headed(table, system)
-
-
-def _headed(table: pd.DataFrame, system: System) -> pd.DataFrame:
-    table.insert(0, "system", system.name)
-    table.insert(1, "experiment", system.experiment)
-    table.insert(2, "seed", pd.Series([system.seed] * len(table), dtype="Int64"))
-    return table
-
-
-def _slide_scores(
-    systems: Sequence[System], names: Sequence[str], patients: Mapping[str, str]
-) -> pd.DataFrame:
-    rows = []
-    for one in systems:
-        for slide, counts in one.slides.items():
-            found = scores(counts)
-            row: dict[str, str | float] = {"system": one.name, "experiment": one.experiment, "slide": slide}
-            row |= {"patient": patients.get(slide, slide), "support": int(found.support.sum())}
-            row |= {"macro_f1": found.macro_f1}
-            rows.append(row | {f"f1 {name}": f1 for name, f1 in zip(names, found.f1, strict=True)})
-    head = ["system", "experiment", "slide", "patient", "support", "macro_f1"]
-    return pd.DataFrame(rows, columns=[*head, *(f"f1 {name}" for name in names)])
-
-
-def _comparisons(slide_scores: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Wilcoxon tests of every pair of systems or of experiments, Holm's p over all pairs of the table."""
-    patient = dict(zip(slide_scores["slide"], slide_scores["patient"], strict=True))
-    usable = slide_scores.dropna(subset=["macro_f1"])
-    means = {str(name): _slide_means(rows) for name, rows in usable.groupby(by, sort=False)}
-    order = list(dict.fromkeys(slide_scores[by]))
-    records = []
-    for first, second in combinations(order, 2):
-        one, other = (means.get(name, pd.Series(dtype=float)) for name in (first, second))
-        common = sorted(set(one.index) & set(other.index))
-        test = wilcoxon(one.loc[common].to_numpy(), other.loc[common].to_numpy())
-        records.append(
-            {
-                "first": first,
-                "second": second,
-                "n": test.n,
-                "patients": len({patient[slide] for slide in common}),
-                "n_nonzero": test.n_nonzero,
-                "median_difference": test.median_difference,
-                "statistic": test.statistic,
-                "p": test.p,
-                "method": test.method,
-            }
-        )
-    columns = [
-        "first",
-        "second",
-        "n",
-        "patients",
-        "n_nonzero",
-        "median_difference",
-        "statistic",
-        "p",
-        "method",
-    ]
-    table = pd.DataFrame(records, columns=columns)
-    table.insert(columns.index("method"), "p_holm", holm(list(table["p"])))
-    return table
-
-
-def _slide_means(rows: pd.DataFrame) -> pd.Series[float]:
-    """Slide -> mean macro F1 of the systems in ``rows``; slides that one of them lacks are left out."""
-    slides = rows.groupby("slide")["macro_f1"]
-    return slides.mean()[slides.size() == rows["system"].nunique()]
 
 
 def _confusion(system: System, names: Sequence[str]) -> pd.DataFrame:

@@ -14,17 +14,19 @@ from hooknet.metrics.bootstrap import interval, pooled_f1, resampled_f1
 from hooknet.metrics.confusion import merge
 
 INTERVALS = ("experiment", "class", "f1", "low", "high", "patients")
-DIFFERENCES = ("first", "second", "difference", "low", "high", "patients")
+DIFFERENCES = ("first", "second", "class", "difference", "low", "high", "patients")
 
 
 def intervals(
     systems: Sequence[System], names: Sequence[str], patients: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """F1 of every experiment and class, and differences of macro F1 of every pair, with 95 % intervals.
+    """F1 of every experiment and class, and differences of F1 of every pair, with 95 % intervals.
 
-    Over the slides that all systems were tested on, pooled; seeds of an experiment are averaged.  An interval
-    says how the score would move with other patients (bootstrap over patients, all slides of one together;
-    2,000 cohorts from a fixed seed), not with other seeds of training.  Empty with less than two patients.
+    INTERVALS has each class, then ``macro``; DIFFERENCES (first - second) has ``macro``, then each class.  Over
+    the slides that all systems were tested on, pooled; seeds of an experiment are averaged.  An interval says how
+    the score would move with other patients (bootstrap over patients, all slides of one together; 2,000 cohorts
+    from a fixed seed), not with other seeds of training; with few patients it is too narrow.  Empty with less
+    than two patients.
     """
     slides = sorted(set.intersection(*(set(one.slides) for one in systems))) if systems else []
     whose = {slide: patients.get(slide, slide) for slide in slides}
@@ -39,29 +41,18 @@ def intervals(
     # A class that a cohort lacks is lacking for all seeds: the mean over seeds is nan for all or none.
     score = {name: found[mine].mean(axis=0) for name, mine in rows.items()}
     cohorts = {name: drawn[:, mine].mean(axis=1) for name, mine in rows.items()}
-    return (
-        _table(
-            INTERVALS,
-            [
-                (name, one, score[name][column], *interval(cohorts[name][:, column]), len(order))
-                for name in rows
-                for column, one in enumerate((*names, MACRO))
-            ],
-        ),
-        _table(
-            DIFFERENCES,
-            [
-                (
-                    a,
-                    b,
-                    score[a][-1] - score[b][-1],
-                    *interval(cohorts[a][:, -1] - cohorts[b][:, -1]),
-                    len(order),
-                )
-                for a, b in combinations(rows, 2)
-            ],
-        ),
-    )
+    columns = [*enumerate(names), (len(names), MACRO)]
+    of_scores = [
+        (name, one, score[name][at], *interval(cohorts[name][:, at]), len(order))
+        for name in rows
+        for at, one in columns
+    ]
+    of_differences = [
+        (a, b, one, score[a][at] - score[b][at], *interval(cohorts[a][:, at] - cohorts[b][:, at]), len(order))
+        for a, b in combinations(rows, 2)
+        for at, one in (columns[-1], *columns[:-1])
+    ]
+    return _table(INTERVALS, of_scores), _table(DIFFERENCES, of_differences)
 
 
 def _by_patient(

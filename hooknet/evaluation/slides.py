@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from math import isclose
 from pathlib import Path
+from typing import Protocol
 
 from hooknet.coordinates import RasterGrid, blocks
 from hooknet.errors import MaskError
-from hooknet.io.atomic import atomic
+from hooknet.evaluation.files import Format
+from hooknet.evaluation.windows import WindowRater
 from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import Counts, count, no_counts
 
 # Two tiles of a mask a side: what counting a slide needs in memory does not grow with the slide.
 BLOCK = 1024
-COLUMNS = ("slide", "truth", "predicted", "pixels")
+COUNTS = Format(("slide", "truth", "predicted", "pixels"), what="counts", remedy="count again")
 NO_PREDICTION = "(none)"
 
 
-def count_slide(truth: Mask, prediction: Mask, classes: int) -> Counts:
+def count_slide(truth: Mask, prediction: Mask, classes: int, rater: WindowRater | None = None) -> Counts:
     """The (K, K + 1) counts of a slide in pixels of the truth's grid (see :mod:`hooknet.metrics.confusion`).
 
     The prediction is sampled under each truth pixel's centre, so truth and map may differ in spacing; what
-    the map does not cover counts as not predicted.  Blocks without annotation are skipped.  Raises MaskError
-    when the class names differ or the two rasters do not lie over one slide.
+    the map does not cover counts as not predicted.  Blocks without annotation are skipped; ``rater`` is shown
+    the others, to find where on the slide the map is right.  Raises MaskError when the class names differ or
+    the two rasters do not lie over one slide.
     """
-    _check_names(truth, prediction, classes)
-    _check_scale(truth, prediction)
+    check_pair(truth, prediction, classes)
     counts = no_counts(classes)
     for block in blocks(truth.grid.width, truth.grid.height, BLOCK):
         if truth.is_empty(*block):
@@ -39,6 +40,8 @@ def count_slide(truth: Mask, prediction: Mask, classes: int) -> Counts:
                 counts += count(annotated, predicted, classes)
             except MaskError as error:
                 raise MaskError(f"{truth.path} against {prediction.path}: {error}") from error
+            if rater is not None:
+                rater.take(block[0], block[1], annotated, predicted)
     return counts
 
 
@@ -47,14 +50,15 @@ def write_counts(path: str | Path, slides: Mapping[str, Counts], names: Sequence
 
     ``truth`` and ``predicted`` are class names, value 1 first; ``(none)`` is column 0, not predicted.
     """
-    with atomic(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for slide, counts in slides.items():
-            if counts.shape != (len(names), len(names) + 1):
-                raise MaskError(f"{path}: slide {slide} has counts {counts.shape} for {len(names)} classes")
-            for (row, column), pixels in _cells(names).items():
-                writer.writerow((slide, row, column, int(counts[pixels])))
+    for slide, counts in slides.items():
+        if counts.shape != (len(names), len(names) + 1):
+            raise MaskError(f"{path}: slide {slide} has counts {counts.shape} for {len(names)} classes")
+    rows = (
+        (slide, *cell, int(counts[place]))
+        for slide, counts in slides.items()
+        for cell, place in _cells(names).items()
+    )
+    COUNTS.write(path, rows)
 
 
 def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
@@ -66,7 +70,7 @@ def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
     cells = _cells(names)
     slides: dict[str, Counts] = {}
     seen: dict[str, set[tuple[str, str]]] = {}
-    for line, (slide, truth, predicted, pixels) in enumerate(_rows(path), start=2):
+    for line, (slide, truth, predicted, pixels) in COUNTS.read(path):
         cell = truth, predicted
         if cell not in cells:
             raise MaskError(
@@ -88,20 +92,6 @@ def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
     return slides
 
 
-def _rows(path: str | Path) -> list[tuple[str, str, str, str]]:
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MaskError(f"{path}: cannot be read as a table of counts ({error})") from error
-    if not rows or tuple(rows[0]) != COLUMNS:
-        raise MaskError(f"{path}: starts with {rows[0] if rows else 'nothing'}, wanted {','.join(COLUMNS)}")
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(COLUMNS):
-            raise MaskError(f"{path}: line {line} has {len(row)} cells, wanted {len(COLUMNS)}: count again")
-    return [(slide, truth, predicted, pixels) for slide, truth, predicted, pixels in rows[1:]]
-
-
 def _cells(names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
     """Names of truth and prediction -> row and column of the counts."""
     return {
@@ -111,7 +101,33 @@ def _cells(names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
     }
 
 
-def _check_names(truth: Mask, prediction: Mask, classes: int) -> None:
+class OverSlide(Protocol):
+    """A mask, or probabilities: classes over a slide, in a file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def grid(self) -> RasterGrid:
+        """Where its px are."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its classes, value 1 first."""
+
+
+def check_pair(truth: Mask, prediction: OverSlide, classes: int) -> None:
+    """MaskError when the class names differ or the two rasters do not lie over one slide."""
+    _check_names(truth, prediction, classes)
+    _check_scale(truth, prediction)
+    try:
+        truth.check_same_slide(prediction.grid)
+    except MaskError as error:
+        raise MaskError(f"{prediction.path} does not fit: {error}") from error
+
+
+def _check_names(truth: Mask, prediction: OverSlide, classes: int) -> None:
     if truth.names != prediction.names:
         raise MaskError(
             f"{prediction.path}: classes are {', '.join(prediction.names)}, those of {truth.path} are"
@@ -121,7 +137,7 @@ def _check_names(truth: Mask, prediction: Mask, classes: int) -> None:
         raise MaskError(f"{truth.path}: has {len(truth.names)} classes, wanted {classes}: make it again")
 
 
-def _check_scale(truth: Mask, prediction: Mask) -> None:
+def _check_scale(truth: Mask, prediction: OverSlide) -> None:
     """Both must take a level-0 pixel for equally large: else equal µm would be different places."""
     mine, theirs = _level_0_spacing(truth.grid), _level_0_spacing(prediction.grid)
     # Not "any differs": a spacing that is not a number must not pass.

@@ -47,6 +47,11 @@ class Scores:
         """Which of the K classes have truth."""
         return self.support > 0
 
+    @property
+    def prevalence(self) -> Floats:
+        """Each class's share of the annotated px, (K,); nan where nothing is annotated."""
+        return _ratio(self.support, self.support.sum(keepdims=True))
+
 
 def scores(counts: Counts) -> Scores:
     """All scores of a (K, K + 1) count matrix (see :func:`hooknet.metrics.confusion.count`).

@@ -2,6 +2,8 @@ import csv
 
 from made_cohort import REPORT, RUN, hooknet, refuse, step
 
+from hooknet.evaluation.cohort import TABLES
+
 
 def test_tables_of_both_kinds_of_truth_hold_every_system(cohort):
     folder = REPORT / "comparison"
@@ -13,6 +15,9 @@ def test_tables_of_both_kinds_of_truth_hold_every_system(cohort):
     for role in ("truth", "labels"):
         with (folder / f"{role}_scores.csv").open() as file:
             assert {row["system"] for row in csv.DictReader(file)} == {"unet"}
+        assert {path.name.removeprefix(f"{role}_") for path in folder.glob(f"{role}_*")} == {
+            f"{name}.csv" for name in TABLES
+        }
 
 
 def test_missing_counts_are_one_line(cohort):
@@ -27,3 +32,9 @@ def test_counts_cut_short_are_one_line(cohort):
     assert refuse(*step("compare")) == (
         f"{path}: slide c has 5 rows, wanted 6: the file was cut short, count again"
     )
+
+
+def test_counts_of_another_slide_are_one_line(cohort):
+    path = RUN / "counts" / "truth" / "c.csv"
+    path.write_text(path.read_text().replace("\nc,", "\nb,"))
+    assert refuse(*step("compare")) == ("run unet: the file of slide c holds b, wanted c: measure it again")

@@ -44,8 +44,8 @@ def test_ends_of_an_interval_are_cohorts_of_one_patient_where_there_are_few():
 
 def test_a_constant_difference_has_an_interval_of_no_width_although_scores_vary():
     table, differences = intervals(SYSTEMS, NAMES, PATIENTS)
-    (row,) = differences.itertuples()
-    assert (row.first, row.second) == ("a", "b")
+    row = differences.iloc[0]
+    assert (row["first"], row["second"], row["class"]) == ("a", "b", "macro")
     assert (row.difference, row.low, row.high) == pytest.approx((0.15, 0.15, 0.15))
     macro = table[table["class"] == "macro"]
     assert (macro["high"] - macro["low"] > 0.1).all()
@@ -68,3 +68,32 @@ def test_one_patient_has_no_interval():
 def test_the_same_counts_give_the_same_interval():
     first, second = (intervals(SYSTEMS, NAMES, PATIENTS)[0] for _ in range(2))
     assert first.equals(second)
+
+
+def test_every_class_has_a_difference_after_macro():
+    table, differences = intervals(SYSTEMS, NAMES, PATIENTS)
+    assert differences["class"].tolist() == ["macro", "one", "two"]
+    scores = table.set_index(["experiment", "class"])["f1"]
+    for _, row in differences.iterrows():
+        wanted = scores["a", row["class"]] - scores["b", row["class"]]
+        assert row["difference"] == pytest.approx(wanted)
+        assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_a_class_without_truth_has_no_difference():
+    only = np.array([[0, 90, 10], [0, 0, 0]])
+    systems = [System(name, name, None, {"s0": only, "s2": only}) for name in "ab"]
+    _, differences = intervals(systems, NAMES, PATIENTS)
+    rows = differences.set_index("class")[["difference", "low", "high"]]
+    assert rows.loc["two"].isna().all()
+    assert (rows.loc["macro"] == 0).all()
+
+
+def test_the_order_of_slides_does_not_matter():
+    turned = [
+        System(one.name, one.experiment, one.seed, dict(reversed(one.slides.items()))) for one in SYSTEMS
+    ]
+    for table, other in zip(
+        intervals(SYSTEMS, NAMES, PATIENTS), intervals(turned, NAMES, PATIENTS), strict=True
+    ):
+        assert table.equals(other)

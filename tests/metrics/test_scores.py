@@ -31,6 +31,11 @@ def test_hand_numbers_for_every_score():
     assert found.micro_iou == pytest.approx(31 / 47)
 
 
+def test_prevalence_is_the_share_of_annotated_pixels():
+    assert scores(COUNTS).prevalence.tolist() == [0.25, 0.25, 0.5]
+    assert np.isnan(scores(np.zeros((3, 4), np.int64)).prevalence).all()
+
+
 def test_a_pixel_without_a_prediction_costs_recall_but_no_precision():
     predicted = np.array([[0, 10, 0], [0, 0, 10]], np.int64)
     missed = np.array([[5, 5, 0], [0, 0, 10]], np.int64)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hooknet.metrics.statistics import holm, wilcoxon
+from hooknet.metrics.statistics import holm, smallest_p, wilcoxon
 
 
 def enumerated_p(difference):
@@ -36,6 +36,7 @@ def test_a_hand_ranked_example_with_differences_of_both_signs():
     # |d| has ranks 1, 2, 3, 4 and the 3rd is negative: sums 7 and 3; 10 of 16 sign patterns are as far out
     found = wilcoxon([1, 2, 0, 4], [0, 0, 3, 0])
     assert found.statistic == 3
+    assert found.effect == pytest.approx((7 - 3) / 10)
     assert found.p == pytest.approx(10 / 16)
 
 
@@ -54,9 +55,11 @@ def test_pairs_with_nan_are_left_out_of_everything():
 def test_no_differences_give_p_one_and_no_pairs_give_nan():
     same = wilcoxon([0.5, 0.6], [0.5, 0.6])
     assert (same.p, same.n, same.n_nonzero, same.method) == (1.0, 2, 0, "no differences")
+    assert same.effect == 0
     none = wilcoxon([], [])
     assert none.n == 0
     assert isnan(none.p)
+    assert isnan(none.effect)
     assert none.method == "no pairs"
 
 
@@ -87,6 +90,55 @@ def test_swapping_the_systems_keeps_p_and_turns_the_difference_round():
     there, back = wilcoxon(first, second), wilcoxon(second, first)
     assert there.p == back.p
     assert there.median_difference == -back.median_difference
+    assert there.effect == -back.effect != 0
+
+
+def test_effect_is_one_where_all_slides_agree_and_drops_zeros():
+    assert wilcoxon([2, 3, 4, 4], [1, 1, 1, 4]).effect == 1
+    assert wilcoxon([1, 1, 1, 4], [2, 3, 4, 4]).effect == -1
+    # |d| = 1, 1, 2 have midranks 1.5, 1.5, 3: (3 - 3) / 6
+    assert wilcoxon([1, 1, 0], [0, 0, 2]).effect == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=10).filter(any))
+def test_effect_and_statistic_tell_of_the_same_rank_sums(difference):
+    found = wilcoxon(difference, np.zeros(len(difference)))
+    total = found.n_nonzero * (found.n_nonzero + 1) / 2
+    assert abs(found.effect) == pytest.approx(1 - 2 * found.statistic / total)
+    assert wilcoxon(np.zeros(len(difference)), difference).effect == -found.effect
+
+
+@pytest.mark.parametrize("pairs", range(1, 13))
+def test_smallest_p_is_what_the_test_gives_when_all_pairs_agree(pairs):
+    assert smallest_p(pairs) == wilcoxon(np.arange(1, pairs + 1), np.zeros(pairs)).p
+
+
+def test_smallest_p_by_hand():
+    assert [smallest_p(n) for n in (0, 1, 2, 4, 5, 6)] == [1, 1, 0.5, 0.125, 0.0625, 0.03125]
+    assert smallest_p(5000) == 0  # less than a float can say
+
+
+def holm_by_definition(p):
+    """p of rank i among m counts (m - i) times, and no less than those before it."""
+    adjusted, highest = [0.0] * len(p), 0.0
+    for rank, at in enumerate(sorted(range(len(p)), key=lambda at: p[at])):
+        highest = max(highest, (len(p) - rank) * p[at])
+        adjusted[at] = min(1.0, highest)
+    return adjusted
+
+
+@given(st.lists(st.floats(0, 1), max_size=12), st.integers(0, 3))
+def test_holm_is_as_defined_and_nan_does_not_count(p, missing):
+    adjusted = holm([*p, *[float("nan")] * missing])
+    assert adjusted[: len(p)] == pytest.approx(holm_by_definition(p))
+    assert np.isnan(adjusted[len(p) :]).all()
+
+
+def test_holm_leaves_its_argument_as_it_was():
+    p = np.array([0.04, 0.01])
+    assert holm(p) == pytest.approx([0.04, 0.02])
+    assert p.tolist() == [0.04, 0.01]
 
 
 def test_holm_by_hand():
