@@ -80,12 +80,72 @@ class ReportOverlay:
 
 
 @dataclass(frozen=True)
+class ReportRegion:
+    """A part of a test slide at full detail: where a system did worst or best; arrays as in an overlay.
+
+    ``x``, ``y``: its upper left corner, level-0 px; ``kind`` is "worst" or "best"; ``f1`` the macro F1 inside.
+    ``truth`` is what it was scored against, 0 where nothing is annotated.
+    """
+
+    slide: str
+    kind: str
+    x: float
+    y: float
+    f1: float
+    image: Rgb
+    spacing: float
+    truth: Labels
+    prediction: Labels
+
+    @property
+    def differs(self) -> NDArray[np.bool_]:
+        """Annotated pixels that were given another class, or none."""
+        return np.logical_and(self.truth > 0, self.truth != self.prediction)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is measured besides overlap, where it was; each table has a first column ``system``.
+
+    quantities: system, slide, class, area_mm2, ... (see :mod:`hooknet.objects.quantities`); boundaries,
+    calibration, reliability, objects: those of :mod:`hooknet.evaluation` and :mod:`hooknet.objects`.
+    """
+
+    quantities: pd.DataFrame = field(default_factory=pd.DataFrame)
+    boundaries: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    objects: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Those that hold something, by name."""
+        return {name: frame for name, frame in vars(self).items() if not frame.empty}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from.
+
+    ``versions``: software; ``code``: the commit of the pipeline; ``files``: path -> SHA-256 of what was configured and
+    of the weights; ``seeds``: what was drawn from which seed; ``steps``: a row per step with the number of jobs, wall
+    time and memory, from the workflow's benchmark files (empty where there are none).
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, str] = field(default_factory=dict)
+    steps: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything a report tells.
 
     ``results``: what was measured (say "annotated pixels" or "dense truth") -> its comparison; the first is
-    the main one.  ``slides`` is shown as it is, one row per slide.  ``settings`` and ``versions`` are shown as
-    name and value.  ``warnings``: failures and warnings of the whole run, one line each.
+    the main one.  ``slides`` is shown as it is, one row per slide.  ``regions`` are of the system that scores
+    highest.  ``settings`` are shown as name and value.  ``warnings``: failures and warnings of the whole run,
+    one line each.  ``patients_shown``: whether the page may say which patient a slide is of.
     """
 
     title: str
@@ -96,9 +156,12 @@ class ReportData:
     description: str = ""
     slides: pd.DataFrame = field(default_factory=pd.DataFrame)
     overlays: tuple[ReportOverlay, ...] = ()
+    regions: tuple[ReportRegion, ...] = ()
+    extras: Extras = Extras()
     settings: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance = Provenance()
     warnings: tuple[str, ...] = ()
+    patients_shown: bool = False
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -1,44 +1,36 @@
-"""Figures of a report, drawn without a screen and without matplotlib's global state."""
+"""Figures of scores and of training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from hooknet.evaluation.compare import Comparison
 from hooknet.evaluation.slides import NO_PREDICTION
-from hooknet.io.atomic import atomic
 from hooknet.report.data import ReportSystem
+from hooknet.report.style import (
+    COLOURS,
+    GREY,
+    INK,
+    STYLES,
+    blank,
+    dress,
+    legend_below,
+    literal,
+    panels,
+    wrapped,
+)
 
-INK, GREY, RULE = "#1b1b24", "#6a6a78", "#d9d9e0"
-# Colours that stay apart for colour-blind readers (Okabe and Ito); line styles tell further systems apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b1b24")
 CELL = 0.52  # of a confusion matrix, in inches
-LONGEST_NAME = 30
 LEGEND_COLUMNS = 4
 LEVEL_NAMES = 7  # of systems that fit side by side below a plot
-STYLES = ("-", "--", ":", "-.")
 SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#c9c4e4", "#7f74b8", "#3b2f6b"])
-# The same data gives the same file: no date in it, and ids that do not change from run to run.
-FIXED: Any = {"svg.hashsalt": "hooknet", "svg.fonttype": "path"}
-
-
-def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write ``name``.png and ``name``.svg into ``folder``; the path of the SVG."""
-    for suffix in ("png", "svg"):
-        metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        with atomic(folder / f"{name}.{suffix}") as partial, mpl.rc_context(FIXED):
-            figure.savefig(partial, format=suffix, dpi=160, metadata=metadata, bbox_inches="tight")
-    return folder / f"{name}.svg"
 
 
 def confusion(comparison: Comparison, system: str) -> Figure:
@@ -52,12 +44,12 @@ def confusion(comparison: Comparison, system: str) -> Figure:
     missed = whole.loc[whole["predicted"] == NO_PREDICTION, "pixels"].sum() > 0
     columns = [*comparison.names, *([NO_PREDICTION] if missed else [])]
     values = 100 * shares.loc[list(comparison.names), columns].to_numpy(float)
-    figure, axes = _blank(CELL * len(columns), CELL * len(comparison.names))
+    figure, axes = blank(CELL * len(columns), CELL * len(comparison.names))
     axes.imshow(values, cmap=SHARES, vmin=0, vmax=100, aspect="equal")
     for (row, column), value in np.ndenumerate(values):
         shade = "white" if value > 45 else INK
         axes.text(column, row, _per_cent(value), ha="center", va="center", color=shade, fontsize=9)
-    rows = [_literal(one) for one in comparison.names]
+    rows = [literal(one) for one in comparison.names]
     labels = [*rows, *(["no prediction"] if missed else [])]
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
@@ -77,20 +69,14 @@ def curves(systems: Sequence[ReportSystem]) -> Figure:
     A dot marks each line's highest macro F1: the epoch whose weights are kept.
     """
     trained = sum(one.curves is not None for one in systems)
-    figure = Figure(figsize=(10, 3.4 + 0.18 * -(-trained // LEGEND_COLUMNS)), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(2, 10, 3.4 + 0.18 * -(-trained // LEGEND_COLUMNS))
     for axes, label in ((left, "training loss"), (right, "validation macro F1")):
-        _dress(axes)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
     for number, system in enumerate(systems):
         if system.curves is not None:
             _draw_curves(left, right, system, number)
-    handles, labels = left.get_legend_handles_labels()
-    if handles:
-        columns = min(LEGEND_COLUMNS, len(labels))
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    legend_below(figure, left, LEGEND_COLUMNS)
     return figure
 
 
@@ -101,7 +87,7 @@ def _draw_curves(left: Axes, right: Axes, system: ReportSystem, number: int) -> 
     shade, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS) % len(STYLES)]
     alpha = 1.0 if len(folds) == 1 else 0.65
     for fold, rows in enumerate(folds):
-        name = _literal(system.name) if fold == 0 else "_"
+        name = literal(system.name) if fold == 0 else "_"
         left.plot(rows["epoch"], rows["loss"], style, color=shade, alpha=alpha, lw=1.3, label=name)
         scored = rows.dropna(subset=["validation_macro_f1"])
         right.plot(scored["epoch"], scored["validation_macro_f1"], style, color=shade, alpha=alpha, lw=1.3)
@@ -116,8 +102,8 @@ def slide_scores(comparison: Comparison) -> Figure:
     table = comparison.slide_scores
     systems = list(dict.fromkeys(table["system"]))
     wide = table.pivot(index="slide", columns="system", values="macro_f1")[systems]
-    figure, axes = _blank(min(9.6, max(5.5, 1.8 + 1.5 * len(systems))), 4.2)
-    _dress(axes)
+    figure, axes = blank(min(9.6, max(5.5, 1.8 + 1.5 * len(systems))), 4.2)
+    dress(axes)
     places = np.arange(len(systems))
     for values in wide.to_numpy(float):
         axes.plot(places, values, "-", color=GREY, lw=0.7, alpha=0.45, zorder=1)
@@ -131,10 +117,10 @@ def slide_scores(comparison: Comparison) -> Figure:
     axes.set_ylim(max(-0.02, np.floor(lowest * 10 - 0.5) / 10), 1.02)
     axes.set_xlim(-0.5, len(systems) - 0.5)
     if len(systems) <= LEVEL_NAMES:
-        axes.set_xticks(places, [_wrapped(_literal(one)) for one in systems], fontsize=9)
+        axes.set_xticks(places, [wrapped(literal(one)) for one in systems], fontsize=9)
     else:
         slanted: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticks(places, [_literal(one) for one in systems], fontsize=8, **slanted)
+        axes.set_xticks(places, [literal(one) for one in systems], fontsize=8, **slanted)
     axes.set_ylabel("macro F1 of the slide")
     return figure
 
@@ -151,32 +137,3 @@ def curves_table(systems: Sequence[ReportSystem]) -> pd.DataFrame:
 def _per_cent(value: float) -> str:
     """Whole per cent; what is there but rounds to nothing is not shown as 0."""
     return "–" if np.isnan(value) else "<1" if 0 < value < 0.5 else f"{value:.0f}"
-
-
-def _literal(text: str) -> str:
-    """Text that matplotlib does not take for mathematics and that leaves room for the drawing."""
-    short = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
-    return short.replace("$", r"\$")
-
-
-def _wrapped(name: str, width: int = 14) -> str:
-    lines = [""]
-    for word in name.split():
-        fits = len(lines[-1]) + len(word) < width
-        lines = [*lines[:-1], f"{lines[-1]} {word}".strip()] if fits else [*lines, word]
-    return "\n".join(one for one in lines if one)
-
-
-def _blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """One pair of axes of exactly this size in inches; what stands around them is added when saved."""
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    return figure, figure.add_axes((0, 0, 1, 1))
-
-
-def _dress(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=8.5)
-    axes.grid(axis="y", color=RULE, linewidth=0.7)
-    axes.set_axisbelow(True)

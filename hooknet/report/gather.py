@@ -2,66 +2,58 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import metadata
-from math import ceil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-import hooknet
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.run import Run
 from hooknet.config.sides import Side
-from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.cohort import TITLES, compare_systems
-from hooknet.groundtruth.geometries import from_geojson
-from hooknet.io.masks import Mask
+from hooknet.evaluation.compare import Comparison
 from hooknet.io.records import read_json
-from hooknet.io.slides import Slide
-from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
-
-MAX_OVERLAYS = 8
-LONGEST_SIDE = 1200
-MAX_NAMED = 4
-# Counts of read-annotations that a reader should know of.
-REMARKS = {
-    "repaired": "self-intersecting shapes, filled by the non-zero rule as ASAP fills them",
-    "without_area": "shapes without area, dropped",
-    "partly_outside": "shapes partly outside the slide",
-}
-LIBRARIES = (
-    "torch",
-    "lightning",
-    "openslide-python",
-    "openslide-bin",
-    "rasterio",
-    "shapely",
-    "numpy",
-    "scipy",
-    "snakemake",
-)
+from hooknet.report import pictures
+from hooknet.report.data import ReportClass, ReportData, ReportSystem
+from hooknet.report.extras import extras
+from hooknet.report.lead import lead
+from hooknet.report.notices import logged, notices
+from hooknet.report.provenance import provenance
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the slides' and the runs' results are."""
+    """Where the slides' and the runs' results are; beside those of the runs are logs and benchmark files."""
 
     slides: Path
     runs: Path
 
+    @property
+    def logs(self) -> Path:
+        """The workflow's logs."""
+        return self.runs.parent / "logs"
 
-def gather(project: Project, dataset: str, assigned: Mapping[str, Side], folders: Folders) -> ReportData:
-    """Everything the report of a dataset tells."""
+    @property
+    def benchmarks(self) -> Path:
+        """The workflow's benchmark files."""
+        return self.runs.parent / "benchmarks"
+
+
+def gather(
+    project: Project, dataset: str, assigned: Mapping[str, Side], folders: Folders, patients: bool = False
+) -> ReportData:
+    """Everything the report of a dataset tells; ``patients``: by their names, else by a number in this report."""
     settings = project.dataset(dataset)
     runs = [run for run in project.runs.values() if run.dataset_name == dataset]
     results = compare_systems(project, dataset, assigned, folders.runs)
+    if not patients:
+        results = {role: without_patients(one) for role, one in results.items()}
+    main = next(iter(results))
+    best = [run for run in runs if lead(results[main]).best in (run.system, run.experiment)]
     return ReportData(
         title=f"{dataset}: {len({run.system for run in runs})} systems compared",
         dataset=dataset,
@@ -69,8 +61,10 @@ def gather(project: Project, dataset: str, assigned: Mapping[str, Side], folders
         systems=_systems(runs, folders.runs),
         results={TITLES[role]: one for role, one in results.items()},
         description=_description(project, dataset),
-        slides=_slides_table(project, dataset, assigned, folders.slides),
-        overlays=tuple(_overlays(runs, assigned, folders)),
+        slides=_slides_table(project, dataset, assigned, folders.slides, patients),
+        overlays=tuple(pictures.overlays(runs, assigned, folders.slides, folders.runs)),
+        regions=tuple(pictures.regions(_one_seed(best), main, assigned, folders.slides, folders.runs)),
+        extras=extras(project, dataset, assigned, main, folders.runs),
         settings={
             "datasets file": str(project.datasets_file),
             "experiments file": str(project.experiments_file),
@@ -79,9 +73,35 @@ def gather(project: Project, dataset: str, assigned: Mapping[str, Side], folders
                 settings.model_dump(mode="json", include={"origin", "splits", "tissue", "centres", "phantom"})
             ),
         },
-        versions=_versions(),
-        warnings=tuple(_warnings(project, dataset, folders.slides)),
+        provenance=provenance(project, dataset, runs, folders.benchmarks),
+        warnings=(
+            *notices(project, dataset, folders.slides),
+            *logged(folders.logs, (dataset, *(run.name for run in runs))),
+        ),
+        patients_shown=patients,
     )
+
+
+def without_patients(comparison: Comparison) -> Comparison:
+    """The comparison with numbers in the place of patients' names, in the order of the slides."""
+    order = {
+        name: str(number)
+        for number, name in enumerate(dict.fromkeys(comparison.slide_scores["patient"]), start=1)
+    }
+    return replace(
+        comparison,
+        slide_scores=_renamed(comparison.slide_scores, order),
+        slide_class_scores=_renamed(comparison.slide_class_scores, order),
+    )
+
+
+def _renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    return table.assign(patient=table["patient"].map(names))
+
+
+def _one_seed(runs: list[Run]) -> list[Run]:
+    """The runs of the first seed: one map per slide."""
+    return [run for run in runs if run.seed == runs[0].seed]
 
 
 def _description(project: Project, dataset: str) -> str:
@@ -127,7 +147,9 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return told
 
 
-def _slides_table(project: Project, dataset: str, assigned: Mapping[str, Side], folder: Path) -> pd.DataFrame:
+def _slides_table(
+    project: Project, dataset: str, assigned: Mapping[str, Side], folder: Path, patients: bool
+) -> pd.DataFrame:
     rows = []
     settings = project.dataset(dataset)
     said = ("split",) if settings.folds is None or settings.says_who_validates else ()
@@ -137,7 +159,7 @@ def _slides_table(project: Project, dataset: str, assigned: Mapping[str, Side], 
         rows.append(
             {
                 "slide": one.id,
-                "patient": one.patient_id,
+                **({"patient": one.patient_id} if patients else {}),
                 **{key: getattr(assigned[one.id], key) for key in told if one.id in assigned},
                 "width px": record["size"][0],
                 "height px": record["size"][1],
@@ -157,69 +179,3 @@ def _areas(slide: SlideSettings, folder: Path) -> dict[str, str]:
         f"{name} mm²": f"{count * record['spacing'] ** 2 / 1e6:.3f}"
         for name, count in record["pixels"].items()
     }
-
-
-def _overlays(runs: list[Run], assigned: Mapping[str, Side], folders: Folders) -> list[ReportOverlay]:
-    """The first test slides, with the map of every system that tested them."""
-    maps: dict[str, dict[str, Path]] = {}
-    for run in runs:
-        for slide in run.slides("test", assigned):
-            maps.setdefault(slide.id, {})[run.system] = folders.runs / run.name / "maps" / f"{slide.id}.tif"
-    chosen = list(maps)[:: max(1, ceil(len(maps) / MAX_OVERLAYS))]
-    return [_overlay(runs[0].dataset.slide(one), maps[one], folders.slides) for one in chosen]
-
-
-def _overlay(slide: SlideSettings, maps: dict[str, Path], folder: Path) -> ReportOverlay:
-    with Slide(str(slide.slide), slide.spacing_override) as opened:
-        size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
-        grid = opened.grid(max(size_um / LONGEST_SIDE, opened.spacing.x, opened.spacing.y))
-        image = opened.read(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
-    layers = {role: _read(folder / slide.id / f"{role}.tif", grid) for role in roles_of(slide)}
-    return ReportOverlay(
-        slide=slide.id,
-        image=image,
-        spacing=grid.spacing,
-        annotation=layers.get("labels"),
-        truth=layers.get("truth"),
-        predictions={system: _read(path, grid) for system, path in maps.items()},
-    )
-
-
-def _read(path: Path, grid: RasterGrid) -> np.ndarray:
-    with Mask.open(path) as mask:
-        return mask.read_as(grid, 0, 0, grid.width, grid.height)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "hooknet": hooknet.__version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def _warnings(project: Project, dataset: str, folder: Path) -> list[str]:
-    """What was noticed about the slides on the way: a line per kind, naming the slides."""
-    noticed: dict[str, list[str]] = {}
-    for one in project.dataset(dataset).slides:
-        for what in _noticed(one, folder / one.id):
-            noticed.setdefault(what, []).append(one.id)
-    return [f"{what}: {_listed(slides)}" for what, slides in noticed.items()]
-
-
-def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
-    spacings = read_json(folder / "slide.json")["interpolated_spacings"]
-    found = [f"slightly coarser than {spacing:g} µm/px, interpolated" for spacing in spacings]
-    if not roles_of(slide):
-        found.append("no annotation or truth, so the map is not scored")
-    drawn = folder / "labels.geojson"
-    counts = from_geojson(drawn).counts if drawn.is_file() else {}  # absent where the annotation is a raster
-    found += [text for key, text in REMARKS.items() if counts.get(key)]
-    ignored = [key.partition(":")[2] for key, count in counts.items() if key.startswith("ignored:") and count]
-    return found + [f"shapes of group {group!r} ignored" for group in ignored]
-
-
-def _listed(slides: list[str]) -> str:
-    """Some of the slides by name, and how many there are."""
-    shown = ", ".join(slides[:MAX_NAMED])
-    return shown if len(slides) <= MAX_NAMED else f"{shown} and {len(slides) - MAX_NAMED} more slides"

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_dilation
 
 from hooknet.report.data import Labels, ReportClass, ReportOverlay, Rgb
 
@@ -46,6 +47,8 @@ def outline(labels: Labels, palette: Palette, width: int = 1) -> Rgba:
         for down, across in ((step, 0), (-step, 0), (0, step), (0, -step)):
             top, left = width + down, width + across
             inner &= padded[top : top + height, left : left + total] == labels
+    # Where a map is mere speckle all of it is border, and its lines would hide it.
+    inner = ~binary_dilation(inner, iterations=2 * width + 1) | inner
     dark = {value: (r * 6 // 10, g * 6 // 10, b * 6 // 10) for value, (r, g, b) in palette.items()}
     return colour(np.where(inner, 0, labels).astype(np.uint8), dark)
 

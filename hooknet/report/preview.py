@@ -18,8 +18,8 @@ from matplotlib.patheffects import Normal, Stroke
 from hooknet.coordinates import PatchSpec
 from hooknet.io.atomic import atomic
 from hooknet.report.data import ReportClass, Rgb
-from hooknet.report.figures import FIXED, GREY, INK
 from hooknet.report.overlays import Palette, blend, length_text
+from hooknet.report.style import FIXED, GREY, INK
 from hooknet.training.preview import Preview, Sample
 
 # In inches.  A panel has about as many dots as a patch of the paper has pixels.

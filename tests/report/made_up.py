@@ -7,7 +7,15 @@ import pandas as pd
 
 from hooknet.evaluation.compare import compare
 from hooknet.evaluation.system import System
-from hooknet.report.data import ReportClass, ReportData, ReportOverlay, ReportSystem
+from hooknet.report.data import (
+    Extras,
+    Provenance,
+    ReportClass,
+    ReportData,
+    ReportOverlay,
+    ReportRegion,
+    ReportSystem,
+)
 
 CLASSES = (
     ReportClass("DCIS", 1, "#d1495b"),
@@ -96,6 +104,66 @@ def overlay(slide="slide_01"):
     return ReportOverlay(slide, image, 2.0, annotation, truth, predictions, "patient 0, fold 1")
 
 
+def regions():
+    """The worst and the best part of a slide: of 480 x 360 px a corner is wrong, and nothing is."""
+    image, truth = tissue()
+    wrong = truth.copy()
+    wrong[:90, :120] = 1 + truth[:90, :120] % 4
+    place = {"slide": "slide_02", "image": image, "spacing": 0.5, "truth": truth}
+    return (
+        ReportRegion(kind="worst", x=1024.0, y=2048.0, f1=0.41, prediction=wrong, **place),
+        ReportRegion(kind="best", x=0.0, y=512.0, f1=0.99, prediction=truth, **place),
+    )
+
+
+def extras():
+    """One row or so of everything that is measured besides overlap."""
+    quantity = {"area_mm2": 1.25, "tissue_share": 0.125, "regions": 12, "regions_per_mm2": 1.2}
+    levels = np.arange(15) / 15
+    return Extras(
+        quantities=pd.DataFrame(
+            [
+                {"system": "U-Net 2", "slide": "slide_01", "class": "DCIS", **quantity,
+                 "median_region_mm2": 0.01, "largest_region_mm2": 0.5},
+            ]
+        ),
+        boundaries=pd.DataFrame(
+            [
+                {"system": "U-Net 2", "experiment": "U-Net 2", "seed": None, "class": "DCIS", "slides": 12,
+                 "surface_dice_mean": 0.71, "surface_dice_median": 0.73, "hd95_slides": 11, "hd95_um_median": 42.5},
+            ]
+        ),
+        calibration=pd.DataFrame(
+            [
+                {"system": name, "experiment": name, "seed": None, "class": one, "ece": 0.05, "pixels": 100,
+                 "unpredicted": 0}
+                for name in ("U-Net 2", "MRN 0.5, 8")
+                for one in ("(top)", "DCIS")
+            ]
+        ),
+        reliability=pd.DataFrame(
+            {"system": "U-Net 2", "class": "(top)", "bin": np.arange(15), "low": levels, "high": levels + 1 / 15,
+             "confidence": levels + 1 / 30, "accuracy": levels, "pixels": 10 * np.arange(15)}
+        ),
+        objects=pd.DataFrame(
+            [{"system": "U-Net 2", "class": "DCIS", "tp": 8, "fp": 2, "fn": 4, "not_judged": 1, "precision": 0.8,
+              "recall": 2 / 3, "f1": 8 / 11}]
+        ),
+    )  # fmt: skip
+
+
+def provenance():
+    return Provenance(
+        versions={"hooknet": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
+        code={"commit": "0123abcd", "changed since": "nothing"},
+        files={"config/datasets.yaml": "ab" * 32},
+        seeds={"patch centres": "1"},
+        steps=pd.DataFrame(
+            [{"step": "train", "jobs": 5, "seconds in all": 1234.5, "largest memory (MiB)": 2048}]
+        ),
+    )
+
+
 def report():
     systems = tuple(
         ReportSystem(
@@ -127,6 +195,8 @@ def report():
         ),
         overlays=(overlay(), replace(overlay("slide_05"), truth=None, note="")),
         settings={"tissue": "Otsu at 8 µm/px", "border": "white"},
-        versions={"hooknet": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
+        regions=regions(),
+        extras=extras(),
+        provenance=provenance(),
         warnings=("slide_03.xml: 2 shapes cross themselves; made valid, 1.2 µm² changed",),
     )

@@ -6,7 +6,7 @@ from PIL import Image
 
 from hooknet.evaluation.compare import compare
 from hooknet.evaluation.system import System
-from hooknet.report import figures
+from hooknet.report import figures, style
 from hooknet.report.data import ReportSystem
 
 
@@ -95,7 +95,7 @@ def test_every_fold_has_its_line_and_every_system_one_entry_in_the_legend():
 
 def test_the_same_data_gives_the_same_files(tmp_path, comparison):
     for folder in ("one", "two"):
-        figures.save(figures.confusion(comparison, "U-Net 2"), tmp_path / folder, "matrix")
+        style.save(figures.confusion(comparison, "U-Net 2"), tmp_path / folder, "matrix")
     for suffix in ("png", "svg"):
         first, second = (tmp_path / one / f"matrix.{suffix}" for one in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()

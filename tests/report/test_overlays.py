@@ -136,3 +136,11 @@ def test_a_saved_panel_has_a_legend_only_when_it_shows_labels():
 def test_labels_of_another_size_than_the_image_are_refused():
     with pytest.raises(ValueError, match=r"s: U-Net is \(2, 3\) px, the image \(4, 4\) px"):
         ReportOverlay("s", np.zeros((4, 4, 3), np.uint8), 1.0, predictions={"U-Net": LABELS})
+
+
+def test_speckle_has_no_contours_but_a_small_square_has():
+    speckle = 1 + np.indices((40, 40)).sum(axis=0).astype(np.uint8) % 2
+    assert not outline(speckle, {1: (10, 20, 30), 2: (40, 50, 60)}).any()
+    square = np.zeros((40, 40), np.uint8)
+    square[10:12, 10:12] = 1
+    assert (outline(square, {1: (10, 20, 30)})[..., 3] > 0).sum() == 4

@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,13 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import CLASSES, SKILL, overlay, report, results
+from made_up import CLASSES, SKILL, overlay, regions, report, results
 from PIL import Image
 
+from hooknet.evaluation.cohort import TABLES
 from hooknet.evaluation.compare import compare
 from hooknet.evaluation.system import System
-from hooknet.report.data import ReportClass, ReportData, ReportSystem
-from hooknet.report.page import lead, shown_tests, write_report
+from hooknet.report.data import Extras, Provenance, ReportClass, ReportData, ReportSystem
+from hooknet.report.difference_tables import shown_tests
+from hooknet.report.lead import lead
+from hooknet.report.page import write_report
 
 VOID = {"meta", "img", "input", "br", "link"}
 
@@ -57,7 +61,7 @@ def test_the_page_needs_nothing_from_outside(written):
     _, text = written
     for attrs in (attrs for _, attrs in Page(text).tags):
         for name in ("src", "href"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/"))
+            assert attrs.get(name, "#").startswith(("#", "data:"))
     assert re.findall(r"url\((?!data:image/jpeg;base64,)", text) == []
     assert "@import" not in text
     assert not re.search(r"https?://", re.sub(r"data:[^\"')]+", "", text))
@@ -73,7 +77,8 @@ def test_every_link_of_the_navigation_leads_somewhere(written):
 def test_every_picture_says_what_it_shows(written):
     page = Page(written[1])
     described = [attrs["alt"] for attrs in page.all("img") if attrs.get("class") != "lines"]
-    assert len(described) == 5 + 1 + 1 + 7 + 6
+    # matrices, dots, curves; intervals, differences, spacings, λ, calibration; two slides, two regions
+    assert len(described) == 5 + 1 + 1 + 5 + 7 + 6 + 3 * 2
     assert all(described)
     assert "Confusion matrix of U-Net 2; correct: DCIS 7" in "".join(described)
     assert any("DCIS 9 %" in one or "of the picture: DCIS" in one for one in described)
@@ -84,14 +89,15 @@ def test_the_numbers_on_the_page_are_those_of_the_comparison(written):
     scores = results().scores
     for value in scores.loc[scores["class"] != "micro", "f1"]:
         assert f"{value:.3f}" in cells
-    assert "has the highest macro F1 of 5 systems: 0.853" in written[1]
+    assert "has the highest macro F1 of 5 systems: 0.853 [" in written[1]
+    assert "a lead of 0.042, 95 % interval +0.0" in written[1]
 
 
 def test_intervals_over_patients_stand_beside_scores_and_tests(written):
     cells, found = Page(written[1]).cells, results()
     for one in found.intervals.itertuples():
         assert f"{one.f1:.3f} [{one.low:.3f}, {one.high:.3f}]" in cells
-    for one in found.differences.itertuples():
+    for one in found.differences.itertuples():  # of macro F1 and of every class
         told = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
         assert told.replace("-", "−") in cells
 
@@ -104,6 +110,13 @@ def test_tables_are_saved_with_full_precision(written):
     assert names == {
         "scores.csv",
         "slide_scores.csv",
+        "slide_class_scores.csv",
+        "claims.csv",
+        "quantities.csv",
+        "boundaries.csv",
+        "calibration.csv",
+        "reliability.csv",
+        "objects.csv",
         "comparisons.csv",
         "confusion.csv",
         "intervals.csv",
@@ -116,12 +129,19 @@ def test_tables_are_saved_with_full_precision(written):
 def test_figures_are_saved_as_png_and_svg_and_overlays_as_png(written):
     folder, _ = written
     names = {one.name for one in (folder / "figures").iterdir()}
-    plots = {"slide_scores", "training_curves"} | {
-        name[:-4] for name in names if name.startswith("confusion")
-    }
-    assert len(plots) == 7
+    plots = {
+        "slide_scores",
+        "training_curves",
+        "intervals",
+        "differences",
+        "spacings",
+        "loss_weights",
+        "reliability",
+    } | {name[:-4] for name in names if name.startswith("confusion")}
+    assert len(plots) == 12
     assert {f"{one}.{suffix}" for one in plots for suffix in ("png", "svg")} <= names
     assert len([name for name in names if name.startswith("overlay")]) == 8 + 7
+    assert len([name for name in names if name.startswith("region")]) == 2
     assert not [name for name in names if "partial" in name]
 
 
@@ -177,8 +197,11 @@ def test_strings_from_outside_are_text_and_never_markup(tmp_path):
     data = small(
         nasty, (nasty, "b"),
         title=nasty, dataset=nasty, description=nasty, warnings=(nasty,),
-        settings={nasty: nasty}, versions={nasty: nasty},
+        settings={nasty: nasty},
+        provenance=Provenance(versions={nasty: nasty}, code={nasty: nasty}, files={nasty: nasty}),
         slides=pd.DataFrame({nasty: [nasty]}), overlays=(replace(one, annotation=np.ones_like(one.annotation)),),
+        regions=(replace(regions()[0], slide=nasty, truth=one.annotation * 0 + 1, prediction=one.annotation * 0 + 2),),
+        extras=Extras(objects=pd.DataFrame([{"system": nasty, "class": nasty, "tp": 1}])),
     )  # fmt: skip
     text = write_report(data, tmp_path).read_text(encoding="utf-8")
     assert text.count("<script>") == 1
@@ -207,18 +230,18 @@ def test_several_measures_stand_beside_each_other_and_save_under_their_names(tmp
 
 def test_of_many_pairs_only_those_with_the_best_system_are_unfolded():
     many = results({f"system {at}": 0.6 + at / 50 for at in range(7)}, slides=6)
-    shown = shown_tests(many)[0]
+    shown = shown_tests(many)
     assert shown["second"].tolist() == ["system 6"] * 6
     assert shown["first"].tolist() == [f"system {at}" for at in range(6)]
     few = results({f"system {at}": 0.6 + at / 50 for at in range(6)}, slides=6)
-    assert len(shown_tests(few)[0]) == 15
+    assert len(shown_tests(few)) == 15
 
 
 def test_experiments_are_unfolded_rather_than_their_seeds():
     table = {"s": np.array([[0, 9, 1], [0, 2, 8]], np.int64)}
     seeds = [System(f"{name} {seed}", name, seed, table) for name in ("a", "b") for seed in (1, 2)]
     shown = shown_tests(compare(seeds, ("x", "y")))
-    assert shown[0][["first", "second"]].values.tolist() == [["a", "b"]]
+    assert shown[["first", "second"]].values.tolist() == [["a", "b"]]
 
 
 def test_the_lead_is_about_the_mean_over_seeds_where_there_are_several():
@@ -230,16 +253,30 @@ def test_the_lead_is_about_the_mean_over_seeds_where_there_are_several():
         System("a 2", "a", 2, right(75)),
         System("b", "b", 1, right(88)),
     ]
-    assert lead(compare(seeds, ("x", "y"))) == (
-        "b has the highest macro F1 (mean over seeds) of 2 experiments: 0.880, next is a with 0.850"
-        " (pooled over 1 test slide of 1 patient)."
+    assert lead(compare(seeds, ("x", "y"))).sentences == (
+        "b has the highest macro F1 (mean over seeds) of 2 experiments: 0.880, pooled over 1 test slide of 1 patient.",
+        "Next is a with 0.850: a lead of 0.030.",
+        "n = 1 slide: no p below 1 can be reached, so no difference can be shown here, whatever its size.",
     )
+
+
+def test_the_interval_of_a_lead_is_turned_with_its_pair():
+    def system(name, right):
+        slides = {
+            f"s{at}": np.array([[0, right + at, 100 - right - at], [0, 0, 100]], np.int64) for at in range(4)
+        }
+        return System(name, name, None, slides)
+
+    a, b = system("a", 70), system("b", 90)
+    ahead, behind = compare([b, a], ("x", "y")), compare([a, b], ("x", "y"))
+    assert lead(ahead).gap == lead(behind).gap
+    assert re.search(r"95 % interval \+0\.\d+ to \+0\.\d+\.$", lead(ahead).gap)
 
 
 def test_nothing_annotated_is_said_plainly():
     bare = compare([System("a", "a", None, {"s": np.zeros((2, 3), np.int64)})], ("x", "y"))
-    assert lead(bare) == (
-        "Nothing could be scored on 1 test slide of 1 patient: there were no annotated pixels."
+    assert lead(bare).sentences == (
+        "Nothing could be scored on 1 test slide of 1 patient: there were no annotated pixels.",
     )
 
 
@@ -266,3 +303,44 @@ def test_a_system_without_test_slides_does_not_stop_the_report(tmp_path):
     text = write_report(data, tmp_path).read_text(encoding="utf-8")
     assert "idle was tested on 0 of 1 slides (not on s)" in text
     assert Page(text).cells.count("idle") == 1
+
+
+def test_where_a_region_differs_is_marked_pixel_by_pixel(written):
+    page = Page(written[1])
+    shown = next(
+        one for one in page.all("img") if one.get("alt", "").startswith("Where HookNet λ=0.75 differs from")
+    )
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["src"].split(",")[1]))))
+    expected = np.zeros((360, 480), bool)
+    expected[:90, :120] = True
+    assert (pixels[..., 3] == 255 * expected).all()
+    assert "6 % of the annotated pixels differ" in shown["alt"]  # 90 * 120 of 360 * 480
+
+
+def test_what_is_measured_besides_overlap_has_its_tables(written):
+    cells = Page(written[1]).cells
+    for text in ("0.710", "42.5", "0.050", "1.2500", "12.5 %", "0.727", "2048", "ab" * 32, "0123abcd"):
+        assert text in cells, text
+
+
+def test_the_page_says_what_it_is_not(written):
+    assert "not a medical device" in written[1]
+
+
+def test_the_summary_for_programs_tells_the_same(written):
+    told = json.loads((written[0] / "summary.json").read_text(encoding="utf-8"))
+    found = told["results"]["annotated pixels"]
+    assert found["lead"] == list(lead(results()).sentences)
+    for name in TABLES:
+        frame = getattr(results(), name)
+        assert len(found[name]) == len(frame)
+        if len(frame):
+            assert list(found[name][0]) == list(frame.columns)
+    scores = [one["f1"] for one in found["scores"]]
+    assert scores == pytest.approx(results().scores["f1"].tolist(), rel=1e-15)
+    assert told["objects"][0]["f1"] == 8 / 11
+    assert told["calibration"][0]["seed"] is None
+    assert told["provenance"]["steps"][0]["jobs"] == 5
+    assert told["warnings"] == [
+        "slide_03.xml: 2 shapes cross themselves; made valid, 1.2 µm² changed", *results().warnings,
+    ]  # fmt: skip

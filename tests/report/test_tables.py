@@ -4,7 +4,7 @@ import pytest
 
 from hooknet.evaluation.compare import compare
 from hooknet.evaluation.system import System
-from hooknet.report import tables
+from hooknet.report import difference_tables, score_tables, tables
 from hooknet.report.data import ReportSystem
 
 NAMES = ("gland", "a|b")
@@ -30,7 +30,7 @@ def texts(table):
 
 
 def test_the_score_table_is_the_papers_table():
-    table = tables.score_table(SYSTEMS, result())
+    table = score_tables.score_table(SYSTEMS, result())
     assert table.columns == ("System", "Model", "Spacings (µm/px)", "λ", "gland", "a|b", "macro F1")
     assert texts(table) == [
         ["HookNet", "hooknet", "0.5, 8", "0.75", "0.850", "0.850", "0.850"],
@@ -40,7 +40,7 @@ def test_the_score_table_is_the_papers_table():
 
 
 def test_other_scores_can_stand_in_the_same_table():
-    table = tables.score_table(SYSTEMS, result(), "recall")
+    table = score_tables.score_table(SYSTEMS, result(), "recall")
     assert table.columns[-1] == "macro recall"
     assert texts(table)[1][4:] == ["0.775", "0.775", "0.775"]
 
@@ -50,46 +50,100 @@ def test_values_that_read_the_same_are_all_best_unless_the_whole_column_is_equal
         tuple(tables.number(value) for value in (0, 0, 0, 0, *row))
         for row in ([0.90001, 0.5], [0.9, 0.5], [0.8, 0.5])
     ]
-    marked = tables._mark_columns(rows)
+    marked = score_tables.mark_columns(rows)
     assert [row[4].best for row in marked] == [True, True, False]
     assert [row[5].best for row in marked] == [False, False, False]
 
 
 def test_a_missing_score_is_a_dash_and_never_the_best():
-    marked = tables._mark([tables.number(float("nan")), tables.number(0.2), tables.number(0.3)])
+    marked = tables.mark([tables.number(float("nan")), tables.number(0.2), tables.number(0.3)])
     assert [(one.text, one.best) for one in marked] == [("–", False), ("0.200", False), ("0.300", True)]
 
 
 def test_one_system_alone_is_not_the_best():
-    assert not tables._mark([tables.number(0.9)])[0].best
+    assert not tables.mark([tables.number(0.9)])[0].best
 
 
 def test_a_system_that_was_not_described_still_has_its_scores():
-    table = tables.score_table(SYSTEMS[:1], result())
+    table = score_tables.score_table(SYSTEMS[:1], result())
     assert texts(table)[1][:4] == ["U-Net", "–", "–", "–"]
 
 
 def test_details_end_with_the_averages():
-    table = tables.detail_table(result(), "U-Net")
+    table = score_tables.detail_table(result(), "U-Net")
     assert [row[0] for row in texts(table)] == ["gland", "a|b", "macro average", "micro average"]
-    assert texts(table)[0] == ["gland", "0.775", "0.775", "0.775", f"{155 / 245:.3f}", "200"]
+    assert texts(table)[0] == ["gland", "0.775", "0.775", "0.775", f"{155 / 245:.3f}", "200", "50.0 %"]
 
 
 def test_the_slide_table_marks_the_best_of_each_slide():
-    table = tables.slide_table(result())
-    assert table.columns == ("Slide", "Patient", "Annotated px", "HookNet", "U-Net")
-    assert texts(table) == [["s1", "p", "200", "0.900", "0.700"], ["s2", "p", "200", "0.800", "0.850"]]
-    assert [[cell.best for cell in row[3:]] for row in table.rows] == [[True, False], [False, True]]
+    table = score_tables.slide_table(result(), patients=True)
+    assert table.columns == ("Slide", "Patient", "Annotated px", "Classes on it", "HookNet", "U-Net")
+    assert texts(table) == [
+        ["s1", "p", "200", "2 of 2", "0.900", "0.700"],
+        ["s2", "p", "200", "2 of 2", "0.800", "0.850"],
+    ]
+    assert [[cell.best for cell in row[4:]] for row in table.rows] == [[True, False], [False, True]]
+
+
+def test_the_slide_table_tells_of_no_patient_unless_it_is_asked_to():
+    table = score_tables.slide_table(result(), patients=False)
+    assert "Patient" not in table.columns
+    assert texts(table)[0] == ["s1", "200", "2 of 2", "0.900", "0.700"]
+
+
+def test_a_class_that_a_slide_lacks_is_counted_out_and_makes_its_score_neither_0_nor_1():
+    counts = np.array([[0, 90, 10], [0, 0, 0]], np.int64)
+    table = score_tables.slide_table(compare([System("a", "a", None, {"s": counts})], NAMES), patients=False)
+    # F1 of the one class there: 2 * 90 / (100 + 90)
+    assert texts(table) == [["s", "100", "1 of 2", f"{180 / 190:.3f}"]]
+
+
+def test_the_counts_behind_a_matrix_are_whole_numbers():
+    table = score_tables.confusion_table(result(), "U-Net")
+    assert table.columns == ("Annotated", "gland", "a|b", "no prediction")
+    assert texts(table) == [["gland", "155", "45", "0"], ["a|b", "45", "155", "0"]]
 
 
 def test_the_test_table_says_what_was_compared_and_how():
-    row = texts(tables.wilcoxon_table(result().comparisons))[0]
-    # differences .20 and -.05
-    assert row == ["HookNet − U-Net", "2", "1", "2", "+0.075", "1.000", "1.000", "exact"]
+    rows = texts(difference_tables.wilcoxon_table(result().comparisons))
+    # differences .20 and -.05: ranks 2 and 1, so the effect is (2 - 1) / 3
+    assert rows[0] == [
+        "HookNet − U-Net",
+        "macro F1",
+        "2",
+        "1",
+        "2",
+        "+0.075",
+        "+0.333",
+        "1.000",
+        "1.000",
+        "exact",
+    ]
+    assert [row[1] for row in rows] == ["macro F1", *NAMES]
+
+
+def test_claims_say_what_so_few_slides_allow():
+    table = difference_tables.claims_table(result())
+    row = texts(table)[0]
+    assert row[:3] == ["HookNet − U-Net", "2", "1"]
+    assert row[4] == "0.500"  # two slides: 2 / 2^2
+    assert "no p below 0.5" in row[-1]
+
+
+def test_differences_have_a_column_for_macro_f1_and_each_class():
+    def system(name, right):
+        counts = np.array([[0, right, 100 - right], [0, 0, 100]], np.int64)
+        return System(name, name, None, {f"s{at}": counts for at in range(3)})
+
+    found = compare([system("a", 90), system("b", 80)], NAMES)
+    table = difference_tables.difference_table(found)
+    assert table.columns == ("Pair", "macro F1", *NAMES)
+    gland = 180 / 190 - 160 / 180
+    assert texts(table)[0][2] == f"{gland:+.3f} [{gland:+.3f}, {gland:+.3f}]"
 
 
 def test_the_summary_gives_mean_and_deviation_over_seeds():
-    row = texts(tables.summary_table(result(seeds=True)))[0]
+    row = texts(score_tables.summary_table(result(seeds=True)))[0]
     assert row[:2] == ["hooknet", "2"]
     assert row[-1] == f"0.812 ± {0.075 / np.sqrt(2):.3f}"
 
@@ -133,7 +187,7 @@ def test_the_shares_of_pixels_are_those_of_each_trainings_last_epoch_beside_equa
         ReportSystem("older", "unet", (2.0,), curves=pd.DataFrame({"epoch": [1], "loss": [0.3]})),
         ReportSystem("not trained", "unet", (4.0,)),
     ]
-    table = tables.shown_table(systems, NAMES)
+    table = score_tables.shown_table(systems, NAMES)
     assert table.columns == ("System", "Fold", "gland", "a|b", "Equal share")
     assert texts(table) == [
         ["a", "–", "66.6 %", "33.4 %", "50.0 %"],
@@ -146,9 +200,9 @@ def test_the_shares_of_pixels_are_those_of_each_trainings_last_epoch_beside_equa
 def test_a_fold_that_did_not_record_its_shares_is_left_out():
     older = pd.DataFrame({"epoch": [1, 2], "loss": [0.3, 0.2], "fold": 1})
     system = ReportSystem("a", "unet", (0.5,), curves=pd.concat([older, trained(0.5, fold=2)]))
-    assert [row[1] for row in texts(tables.shown_table([system], NAMES))] == ["2"]
+    assert [row[1] for row in texts(score_tables.shown_table([system], NAMES))] == ["2"]
 
 
 def test_without_recorded_shares_there_is_no_table_of_them():
     older = ReportSystem("a", "unet", (0.5,), curves=pd.DataFrame({"epoch": [1], "loss": [0.3]}))
-    assert tables.shown_table([older, *SYSTEMS], NAMES) is None
+    assert score_tables.shown_table([older, *SYSTEMS], NAMES) is None

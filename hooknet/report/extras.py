@@ -1,0 +1,94 @@
+"""Gather what is measured besides overlap: boundaries, calibration, objects, quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+
+from hooknet.config.project import Project
+from hooknet.config.sides import Side
+from hooknet.evaluation.boundaries import boundary_table, read_boundaries
+from hooknet.evaluation.calibration import calibration_tables, read_calibration
+from hooknet.evaluation.cohort import gather
+from hooknet.objects.matching import object_scores, read_matches
+from hooknet.objects.quantities import read_quantities
+from hooknet.report.data import Extras
+
+
+def extras(
+    project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
+) -> Extras:
+    """The tables of the test slides of all systems, scored against ``role``; empty where nothing was to be measured."""
+    calibration, reliability = _calibration(project, dataset, assigned, role, runs_folder)
+    return Extras(
+        quantities=_quantities(project, dataset, assigned, runs_folder),
+        boundaries=_boundaries(project, dataset, assigned, role, runs_folder),
+        calibration=calibration,
+        reliability=reliability,
+        objects=_objects(project, dataset, assigned, role, runs_folder),
+    )
+
+
+def _quantities(
+    project: Project, dataset: str, assigned: Mapping[str, Side], runs_folder: Path
+) -> pd.DataFrame:
+    rows = []
+    for run in project.runs.values():
+        for slide in run.slides("test", assigned) if run.dataset_name == dataset else ():
+            found = read_quantities(runs_folder / run.name / "quantities" / f"{slide.id}.csv")
+            rows += [
+                {"system": run.system, "slide": slide.id, "class": name, **asdict(one)}
+                for name, one in found[slide.id].items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def _boundaries(
+    project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
+) -> pd.DataFrame:
+    """Only where the truth is dense: where little is annotated most outlines are those of the annotator's shapes."""
+    if role != "truth":
+        return pd.DataFrame()
+    names = project.dataset(dataset).label_map.names
+    measured = gather(
+        project, dataset, assigned, role,
+        lambda run, slide: read_boundaries(runs_folder / run.name / "boundaries" / f"{slide.id}.csv", names),
+    )  # fmt: skip
+    return boundary_table(measured, names)
+
+
+def _calibration(
+    project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of the experiments that keep their probabilities."""
+    keep = {
+        name: one
+        for name, one in project.experiments.items()
+        if one.infer.probabilities and one.dataset == dataset
+    }
+    if not keep:
+        return pd.DataFrame(), pd.DataFrame()
+    names = project.dataset(dataset).label_map.names
+    measured = gather(
+        replace(project, experiments=keep), dataset, assigned, role,
+        lambda run, slide: read_calibration(runs_folder / run.name / "calibration" / f"{slide.id}.csv", names),
+    )  # fmt: skip
+    return calibration_tables(measured, names)
+
+
+def _objects(
+    project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
+) -> pd.DataFrame:
+    """Of the classes that are declared as objects."""
+    if not any(one.objects for one in project.dataset(dataset).classes.values()):
+        return pd.DataFrame()
+    measured = gather(
+        project, dataset, assigned, role,
+        lambda run, slide: read_matches(runs_folder / run.name / "matches" / f"{slide.id}.csv"),
+    )  # fmt: skip
+    found = object_scores({one.name: one.slides for one in measured})
+    table = pd.DataFrame([asdict(one) for one in found])
+    return table.rename(columns={"name": "class"})

@@ -1,0 +1,73 @@
+"""What a reader should know of before trusting the numbers: noticed about slides, annotations, colours, in logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.layout import roles_of
+from hooknet.config.project import Project
+from hooknet.groundtruth.geometries import from_geojson
+from hooknet.io.records import read_json
+from hooknet.report.colours import close_colours
+
+MAX_NAMED = 4
+# Counts of read-annotations that a reader should know of.
+REMARKS = {
+    "repaired": "self-intersecting shapes, filled by the non-zero rule as ASAP fills them",
+    "without_area": "shapes without area, dropped",
+    "partly_outside": "shapes partly outside the slide",
+}
+# A line of a log as hooknet writes it: 12:34:56 WARNING what was noticed
+_WARNED = re.compile(r"^\d\d:\d\d:\d\d WARNING (.+)$")
+
+
+def notices(project: Project, dataset: str, slides: Path) -> list[str]:
+    """What was noticed about the slides and the classes, a line per kind, naming the slides."""
+    noticed: dict[str, list[str]] = {}
+    for one in project.dataset(dataset).slides:
+        for what in _noticed(one, slides / one.id):
+            noticed.setdefault(what, []).append(one.id)
+    found = [f"{what}: {_listed(ids)}" for what, ids in noticed.items()]
+    return found + close_colours(project.dataset(dataset).label_map.classes)
+
+
+def logged(logs: Path, owners: Iterable[str]) -> list[str]:
+    """Warnings in the logs of the jobs of these (a dataset and its runs), each once, with the steps that gave it."""
+    told: dict[str, dict[str, int]] = {}
+    for owner in owners:
+        for path in sorted((*logs.glob(f"*/{owner}.log"), *logs.glob(f"*/{owner}/*.log"))):
+            step = path.relative_to(logs).parts[0].replace("_", "-")
+            for text in _warned(path):
+                told.setdefault(text, {}).setdefault(step, 0)
+                told[text][step] += 1
+    return [f"{', '.join(steps)}: {text}{_times(sum(steps.values()))}" for text, steps in told.items()]
+
+
+def _warned(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [found.group(1) for found in map(_WARNED.match, lines) if found]
+
+
+def _times(number: int) -> str:
+    return "" if number == 1 else f" ({number} times)"
+
+
+def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
+    spacings = read_json(folder / "slide.json")["interpolated_spacings"]
+    found = [f"slightly coarser than {spacing:g} µm/px, interpolated" for spacing in spacings]
+    if not roles_of(slide):
+        found.append("no annotation or truth, so the map is not scored")
+    drawn = folder / "labels.geojson"
+    counts = from_geojson(drawn).counts if drawn.is_file() else {}  # absent where the annotation is a raster
+    found += [text for key, text in REMARKS.items() if counts.get(key)]
+    ignored = [key.partition(":")[2] for key, count in counts.items() if key.startswith("ignored:") and count]
+    return found + [f"shapes of group {group!r} ignored" for group in ignored]
+
+
+def _listed(slides: list[str]) -> str:
+    """Some of the slides by name, and how many there are."""
+    shown = ", ".join(slides[:MAX_NAMED])
+    return shown if len(slides) <= MAX_NAMED else f"{shown} and {len(slides) - MAX_NAMED} more slides"
