@@ -18,13 +18,13 @@ setup: .venv/.ok           ## The virtual environment, from constraints.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx,openvino]"
 	touch $@
 
-demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/report.html
+demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/index.html
 	snakemake --cores $(CORES) --resources gpu=1
-	@echo "Open results/report/demo/report.html"
+	@echo "Open results/report/demo/index.html"
 
 study: setup               ## Which class needs which view: ten systems, three seeds, on the demo's slides
 	snakemake --cores $(CORES) --resources gpu=1 --config experiments=config/examples/phantom_study/experiments.yaml
-	@echo "Open results/report/demo/report.html"
+	@echo "Open results/report/demo/index.html"
 
 test: setup                ## Tests, the end-to-end run of a tiny configuration among them
 	python -m pytest -m "not slow"

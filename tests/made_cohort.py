@@ -142,6 +142,8 @@ FILES = ("--datasets", "datasets.yaml", "--experiments", "experiments.yaml")
 SLIDES = Path("results/slides/colon")
 RUN = Path("results/runs/unet")
 REPORT = Path("results/report/colon")
+# Commands that need no configuration.
+OF_RASTERS = ("evaluate", "measure-boundaries", "quantify")
 
 
 def step(name: str, slide: str = "c", role: str = "labels") -> list[object]:
@@ -172,6 +174,15 @@ def step(name: str, slide: str = "c", role: str = "labels") -> list[object]:
         "evaluate": [
             "--slide", slide, "--truth", folder / f"{role}.tif", "--prediction", RUN / "maps" / f"{slide}.tif",
             "--output", RUN / "counts" / role / f"{slide}.csv",
+            "--windows", RUN / "counts" / role / f"{slide}.windows.csv",
+        ],
+        "measure-boundaries": [
+            "--slide", slide, "--truth", folder / "truth.tif", "--prediction", RUN / "maps" / f"{slide}.tif",
+            "--output", RUN / "boundaries" / f"{slide}.csv",
+        ],
+        "quantify": [
+            "--slide", slide, "--map", RUN / "maps" / f"{slide}.tif", "--tissue", folder / "tissue.tif",
+            "--output", RUN / "quantities" / f"{slide}.csv",
         ],
         "compare": [
             "--dataset", "colon", "--splits", SLIDES / "splits.tsv", "--runs-folder", "results/runs",
@@ -182,7 +193,7 @@ def step(name: str, slide: str = "c", role: str = "labels") -> list[object]:
             "--runs-folder", "results/runs", "--output", REPORT,
         ],
     }  # fmt: skip
-    return [name, *arguments[name], *(() if name == "evaluate" else FILES)]
+    return [name, *arguments[name], *(() if name in OF_RASTERS else FILES)]
 
 
 def all_steps() -> list[list[object]]:
@@ -198,5 +209,5 @@ def all_steps() -> list[list[object]]:
         step("detect-tissue"),
         *map(step, ("make-splits", "train", "infer", "evaluate")),
         step("evaluate", role="truth"),
-        *map(step, ("compare", "report")),
+        *map(step, ("measure-boundaries", "quantify", "compare", "report")),
     ]

@@ -18,7 +18,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 CLASSES = ("stroma", "fat", "in_situ", "invasive", "lymphoid")
 SYSTEMS = ("unet", "hooknet", "mrn")
-DATASET = {
+DATASET: dict = {
     "phantom": {"size_um": 800, "spacing": 2.0},
     "classes": {
         name: {"value": value, "colour": f"#10{value}030"} for value, name in enumerate(CLASSES, start=1)
@@ -32,6 +32,7 @@ DATASET = {
     ],
     "centres": {"per_class": 50},
 }
+DATASET["classes"]["lymphoid"]["objects"] = {"min_area_um2": 500}
 EXPERIMENTS = {
     "defaults": {
         "dataset": "tiny",
@@ -44,7 +45,9 @@ EXPERIMENTS = {
         "infer": {"tile": 252},
     },
     "experiments": {
-        "unet": {"model": "unet", "spacings": [2.0]},
+        "unet": {
+            "model": "unet", "spacings": [2.0], "infer": {"probabilities": True, "exports": ["geojson", "asap"]},
+        },
         "hooknet": {"model": "hooknet", "spacings": [2.0, 4.0], "loss_weights": [0.75, 0.25]},
         "mrn": {"model": "mrn", "spacings": [2.0, 4.0]},
     },

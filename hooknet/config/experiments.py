@@ -82,6 +82,14 @@ class InferOptions(Settings):
     tile: Count | None = None
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
+    exports: tuple[Literal["geojson", "asap", "ome-tiff", "colours"], ...] = ()
+
+    @field_validator("exports")
+    @classmethod
+    def _each_once(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(formats)) != len(formats):
+            raise ValueError(f"{list(formats)} names one twice")
+        return formats
 
 
 class ExperimentSettings(Settings):

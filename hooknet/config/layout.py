@@ -3,7 +3,7 @@
 results/demo/                        files of generated slides
 results/slides/<dataset>/<slide>/    what is true of a slide, whatever looks at it
 results/slides/<dataset>/splits.tsv  who trains, validates, tests
-results/runs/<run>/                  weights, curves, maps, counts of one training
+results/runs/<run>/                  weights, curves, maps, and what is measured on them, of one training
 results/report/<dataset>/            tables, figures and the page that compare all systems
 """
 
@@ -59,6 +59,25 @@ def map_path(run: str, slide: str) -> Path:
 def counts_path(run: str, role: str, slide: str) -> Path:
     """The confusion counts of a slide's map against its ``labels`` or ``truth``."""
     return run_folder(run) / "counts" / role / f"{slide}.csv"
+
+
+def probabilities_path(run: str, slide: str) -> Path:
+    """The class probabilities of a slide, where they are kept."""
+    return run_folder(run) / "probabilities" / f"{slide}.tif"
+
+
+#: Format of an export -> how its files end.
+EXPORTS = {"geojson": "geojson", "asap": "xml", "ome-tiff": "ome.tif", "colours": "colours.tif"}
+
+
+def export_path(run: str, slide: str, format_: str) -> Path:
+    """A map as other programs read it."""
+    return run_folder(run) / "exports" / f"{slide}.{EXPORTS[format_]}"
+
+
+def measures_path(run: str, kind: str, slide: str) -> Path:
+    """What is measured on a map besides overlap: ``boundaries``, ``calibration``, ``quantities`` or ``matches``."""
+    return run_folder(run) / kind / f"{slide}.csv"
 
 
 def report_folder(dataset: str) -> Path:

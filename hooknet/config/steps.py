@@ -59,3 +59,10 @@ class CentreSettings(Settings):
 
     per_class: Annotated[int, Field(ge=1)] = 2000
     seed: Seed = 1
+
+
+class ReportSettings(Settings):
+    """What the report may show, and whether slides to zoom into lie beside it."""
+
+    patients: bool = False
+    static_viewer: bool = False

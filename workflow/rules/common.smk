@@ -31,6 +31,17 @@ if MISSING:
     )
 
 RUNS = PROJECT.runs
+# Not a run of any name where there is none of a kind.
+NONE = "(?!)"
+MAPS_ONLY, WITH_PROBABILITIES = (
+    "|".join(
+        re.escape(name)
+        for name, run in RUNS.items()
+        if run.settings.infer.probabilities == kept
+    )
+    or NONE
+    for kept in (False, True)
+)
 DATASETS = sorted({run.dataset_name for run in RUNS.values()})
 PHANTOMS = {
     slide.id: name
@@ -39,7 +50,7 @@ PHANTOMS = {
     for slide in dataset.slides
 }
 # Their places might hold files of your own; where there are no phantoms no id matches.
-PHANTOM_IDS = "|".join(map(re.escape, PHANTOMS)) or "(?!)"
+PHANTOM_IDS = "|".join(map(re.escape, PHANTOMS)) or NONE
 # By environment, not in the commands: the path of a configuration file is no reason to do anything again.
 shell.prefix(
     "set -euo pipefail; "
@@ -54,6 +65,7 @@ wildcard_constraints:
     slide=SAFE_NAME.strip("^$"),
     run="|".join(map(re.escape, RUNS)),
     role="|".join(layout.ROLES),
+    suffix="|".join(map(re.escape, layout.EXPORTS.values())),
 
 
 def dataset_of(wildcards):
@@ -95,7 +107,7 @@ def results_of(name):
     """What a dataset is run for: its report, or the maps alone where no test slide has anything to score against."""
     tested = [slide for slide in PROJECT.datasets[name].slides if slide.may_test]
     if any(layout.roles_of(slide) for slide in tested):
-        return [layout.report_folder(name) / "report.html"]
+        return [layout.report_folder(name) / "index.html"]
     runs = [run_name for run_name, run in RUNS.items() if run.dataset_name == name]
     return [
         layout.map_path(run_name, slide.id) for run_name in runs for slide in tested

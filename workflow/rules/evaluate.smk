@@ -1,8 +1,8 @@
 """Maps -> counts -> tables -> report.
 
-hooknet evaluate    results/runs/<run>/counts/<role>/<slide>.csv
+hooknet evaluate    results/runs/<run>/counts/<role>/<slide>.csv, <slide>.windows.csv
 hooknet compare     results/report/<dataset>/comparison/*.csv
-hooknet report      results/report/<dataset>/report.html, tables/, figures/
+hooknet report      results/report/<dataset>/index.html, summary.json, tables/, figures/
 """
 
 
@@ -12,6 +12,7 @@ rule evaluate:
         prediction="results/runs/{run}/maps/{slide}.tif",
     output:
         counts="results/runs/{run}/counts/{role}/{slide}.csv",
+        windows="results/runs/{run}/counts/{role}/{slide}.windows.csv",
     log:
         "results/logs/evaluate/{run}/{slide}.{role}.log",
     benchmark:
@@ -24,7 +25,8 @@ rule evaluate:
         runtime=60,
     shell:
         "python -m hooknet evaluate --slide {wildcards.slide:q} --truth {input.truth:q}"
-        " --prediction {input.prediction:q} --output {output.counts:q} > {log:q} 2>&1"
+        " --prediction {input.prediction:q} --output {output.counts:q} --windows {output.windows:q}"
+        " > {log:q} 2>&1"
 
 
 rule compare:
@@ -32,13 +34,7 @@ rule compare:
         counts=dataset_counts,
         splits="results/slides/{dataset}/splits.tsv",
     output:
-        tables=report(
-            directory("results/report/{dataset}/comparison"),
-            patterns=["{table}.csv"],
-            caption="../report/comparison.rst",
-            category="Scores",
-            labels={"dataset": "{dataset}", "table": "{table}"},
-        ),
+        tables=directory("results/report/{dataset}/comparison"),
     log:
         "results/logs/compare/{dataset}.log",
     benchmark:
@@ -59,17 +55,26 @@ rule compare:
 rule report:
     input:
         counts=dataset_counts,
+        windows=dataset_windows,
         results=dataset_results,
+        measures=dataset_measures,
         comparison="results/report/{dataset}/comparison",
         splits="results/slides/{dataset}/splits.tsv",
     output:
         page=report(
-            "results/report/{dataset}/report.html",
+            "results/report/{dataset}/index.html",
             caption="../report/report.rst",
             category="Report",
             labels={"dataset": "{dataset}"},
         ),
-        tables=directory("results/report/{dataset}/tables"),
+        summary="results/report/{dataset}/summary.json",
+        tables=report(
+            directory("results/report/{dataset}/tables"),
+            patterns=["{table}.csv"],
+            caption="../report/comparison.rst",
+            category="Scores",
+            labels={"dataset": "{dataset}", "table": "{table}"},
+        ),
         figures=directory("results/report/{dataset}/figures"),
     log:
         "results/logs/report/{dataset}.log",
@@ -84,7 +89,8 @@ rule report:
     params:
         settings=report_settings,
         folder=report_folder,
+        options=report_options,
     shell:
         "python -m hooknet report --dataset {wildcards.dataset:q} --splits {input.splits:q}"
         " --slides-folder results/slides/{wildcards.dataset:q} --runs-folder results/runs"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        " --output {params.folder:q} {params.options} > {log:q} 2>&1"

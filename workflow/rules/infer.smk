@@ -1,6 +1,7 @@
 """Weights and slides -> maps.
 
-hooknet infer    results/runs/<run>/maps/<slide>.tif (and probabilities/<slide>.tif where wanted)
+hooknet infer    results/runs/<run>/maps/<slide>.tif, and probabilities/<slide>.tif where they are kept
+hooknet export   results/runs/<run>/exports/<slide>.{geojson,xml,ome.tif,colours.tif} where they are wanted
 """
 
 
@@ -17,6 +18,8 @@ rule infer:
         "results/logs/infer/{run}/{slide}.log",
     benchmark:
         "results/benchmarks/infer/{run}/{slide}.tsv"
+    wildcard_constraints:
+        run=MAPS_ONLY,
     conda:
         "../../envs/hooknet.yaml"
     threads: infer_threads
@@ -31,3 +34,33 @@ rule infer:
         "python -m hooknet infer --run {wildcards.run:q} --slide {wildcards.slide:q}"
         " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory {resources.mem_mb}"
         " {params.options} > {log:q} 2>&1"
+
+
+use rule infer as infer_with_probabilities with:
+    output:
+        map="results/runs/{run}/maps/{slide}.tif",
+        probabilities="results/runs/{run}/probabilities/{slide}.tif",
+    wildcard_constraints:
+        run=WITH_PROBABILITIES,
+
+
+rule export:
+    input:
+        map="results/runs/{run}/maps/{slide}.tif",
+    output:
+        file="results/runs/{run}/exports/{slide}.{suffix}",
+    log:
+        "results/logs/export/{run}/{slide}.{suffix}.log",
+    benchmark:
+        "results/benchmarks/export/{run}/{slide}.{suffix}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        format=export_format,
+    shell:
+        "python -m hooknet export --input {input.map:q} --format {params.format} --output {output.file:q}"
+        " > {log:q} 2>&1"

@@ -95,6 +95,52 @@ def truth_mask(wildcards):
     return slide_folder(wildcards.run, wildcards.slide) / f"{wildcards.role}.tif"
 
 
+def all_exports(wildcards):
+    return [
+        layout.export_path(name, slide.id, format_)
+        for name, run in RUNS.items()
+        for format_ in run.settings.infer.exports
+        for slide in test_slides(run)
+    ]
+
+
+def dense_truth(wildcards):
+    return slide_folder(wildcards.run, wildcards.slide) / "truth.tif"
+
+
+def scored_truth(wildcards):
+    """What a slide is scored against first: its dense truth where it has one."""
+    *_, role = layout.roles_of(slide_of(wildcards))
+    return slide_folder(wildcards.run, wildcards.slide) / f"{role}.tif"
+
+
+def slide_tissue(wildcards):
+    return slide_folder(wildcards.run, wildcards.slide) / "tissue.tif"
+
+
+def kept_probabilities(wildcards):
+    if not RUNS[wildcards.run].settings.infer.probabilities:
+        return []
+    return layout.probabilities_path(wildcards.run, wildcards.slide)
+
+
+def dataset_measures(wildcards):
+    """What is measured on maps besides overlap, as far as slides and settings allow."""
+    wanted = []
+    for name in dataset_runs(wildcards):
+        run = RUNS[name]
+        for slide in test_slides(run):
+            wanted.append(layout.measures_path(name, "quantities", slide.id))
+            roles = layout.roles_of(slide)
+            if "truth" in roles:
+                wanted.append(layout.measures_path(name, "boundaries", slide.id))
+            if roles and run.settings.infer.probabilities:
+                wanted.append(layout.measures_path(name, "calibration", slide.id))
+            if roles and any(one.objects for one in run.dataset.classes.values()):
+                wanted.append(layout.measures_path(name, "matches", slide.id))
+    return wanted
+
+
 def dataset_counts(wildcards):
     return [
         layout.counts_path(name, role, slide.id)
@@ -102,6 +148,11 @@ def dataset_counts(wildcards):
         for slide in test_slides(RUNS[name])
         for role in layout.roles_of(slide)
     ]
+
+
+def dataset_windows(wildcards):
+    """Where maps agree least and most with what they are scored against."""
+    return [path.with_suffix(".windows.csv") for path in dataset_counts(wildcards)]
 
 
 def dataset_results(wildcards):

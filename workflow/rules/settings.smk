@@ -29,8 +29,12 @@ def check_settings(wildcards):
 
 def annotation_settings(wildcards):
     dataset = dataset_of(wildcards)
+    # How regions are counted one by one is no matter of masks.
+    classes = {
+        name: one.model_dump(mode="json", exclude={"objects"})
+        for name, one in dataset.classes.items()
+    }
     keys = {
-        "classes",
         "hole_groups",
         "hole_order",
         "ignore_groups",
@@ -39,7 +43,8 @@ def annotation_settings(wildcards):
         "origin",
     }
     return digest(
-        slide_settings(wildcards), dataset.model_dump(mode="json", include=keys)
+        slide_settings(wildcards),
+        {"classes": classes, **dataset.model_dump(mode="json", include=keys)},
     )
 
 
@@ -96,17 +101,32 @@ def infer_settings(wildcards):
     # Of weights that are used as they are no other rule tells that they are read as another network's.
     kinds = {"model", "spacings", "patch_size", "network", "shuffle_context"}
     network = run.settings.model_dump(mode="json", include=kinds)
-    return digest(run.settings.infer, network, classes, slide_settings(wildcards))
+    how = run.settings.infer.model_dump(mode="json", exclude={"exports"})
+    return digest(how, network, classes, slide_settings(wildcards))
 
 
-def infer_options(wildcards, input):
+def infer_options(wildcards, input, output):
     """Flags for what is there only sometimes."""
     flags = [f"--tissue {quote(input.tissue)}"] if input.tissue else []
     flags += [f"--labels {quote(path)}" for path in input.labels]
-    if RUNS[wildcards.run].settings.infer.probabilities:
-        folder = layout.run_folder(wildcards.run) / "probabilities"
-        flags.append(f"--probabilities {quote(str(folder / wildcards.slide))}.tif")
+    if "probabilities" in output.keys():
+        flags.append(f"--probabilities {quote(output.probabilities)}")
     return " ".join(flags)
+
+
+def run_dataset(wildcards):
+    return RUNS[wildcards.run].dataset_name
+
+
+def object_settings(wildcards):
+    classes = dataset_of(wildcards).classes
+    return digest({name: one.model_dump(mode="json") for name, one in classes.items()})
+
+
+def detect_options(wildcards, input):
+    if not input.probabilities:
+        return ""
+    return f"--probabilities {quote(str(input.probabilities))}"
 
 
 def report_settings(wildcards):
@@ -115,6 +135,17 @@ def report_settings(wildcards):
         for name in dataset_runs(wildcards)
     }
     return digest(dataset_of(wildcards), runs)
+
+
+def export_format(wildcards):
+    formats = {suffix: name for name, suffix in layout.EXPORTS.items()}
+    return formats[wildcards.suffix]
+
+
+def report_options(wildcards):
+    chosen = dataset_of(wildcards).report
+    flags = {"--patients": chosen.patients, "--static": chosen.static_viewer}
+    return " ".join(flag for flag, wanted in flags.items() if wanted)
 
 
 def report_folder(wildcards):
