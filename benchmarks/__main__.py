@@ -19,6 +19,7 @@ NAMES = (
     "whole_slide",
     "rasterising",
     "evaluating",
+    "exporting",
     "workflow",
 )
 

@@ -23,9 +23,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "groundtruth",
         "data",
         "demo",
+        "objects",
     ),  # annotations -> masks -> centres | patches -> batches | synthetic slides
     ("training", "inference", "evaluation"),
-    ("report",),
+    ("report", "viewer"),
     ("cli",),
 )
 # No torch at all here; in the command line only inside functions.

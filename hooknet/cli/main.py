@@ -14,7 +14,7 @@ from typer.core import TyperGroup, TyperOption
 
 from hooknet.errors import HookNetError
 
-# In the order of the pipeline; those from `check` on are for people.
+# In the order of the pipeline; those from `view` on are for people.
 COMMANDS = (
     "make_demo_slide",
     "check_slide",
@@ -25,9 +25,16 @@ COMMANDS = (
     "make_splits",
     "train",
     "infer",
+    "export",
     "evaluate",
+    "measure_boundaries",
+    "measure_calibration",
+    "quantify",
+    "detect_objects",
+    "match_objects",
     "compare",
     "report",
+    "view",
     "check",
     "describe",
     "preview_batch",
@@ -57,7 +64,7 @@ app = typer.Typer(
     cls=_Commands,
     help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
     "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
-    "those from `check` on are for people.",
+    "those from `view` on are for people.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

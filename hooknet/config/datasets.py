@@ -9,8 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hooknet.config.document import COLOUR, Settings, nearest
+from hooknet.config.objects import ObjectSettings
 from hooknet.config.sides import Side, check_sides, validates
-from hooknet.config.steps import CentreSettings, PhantomOptions, SplitSettings, TissueSettings
+from hooknet.config.steps import (
+    CentreSettings,
+    PhantomOptions,
+    ReportSettings,
+    SplitSettings,
+    TissueSettings,
+)
 from hooknet.config.types import SPLITS as SPLITS
 from hooknet.config.types import Name, PositiveFloat, Split
 from hooknet.coordinates import PLAUSIBLE_SPACING, Spacing
@@ -25,6 +32,7 @@ class ClassSettings(Settings):
     colour: Annotated[str, Field(pattern=COLOUR)]
     groups: tuple[str, ...] | None = None
     order: int | None = None
+    objects: ObjectSettings | None = None
 
     def fed_by(self, name: str) -> tuple[str, ...]:
         """The annotation groups of the class called ``name``: that of its own name unless others are given."""
@@ -121,6 +129,7 @@ class DatasetSettings(Settings):
     phantom: PhantomOptions | None = None
     tissue: TissueSettings = TissueSettings()
     centres: CentreSettings = CentreSettings()
+    report: ReportSettings = ReportSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -258,6 +267,15 @@ class DatasetSettings(Settings):
             self.region_groups,
             default,
         )
+
+    def object_classes(self) -> dict[str, ObjectSettings]:
+        """The classes whose regions are counted one by one; ConfigError where there are none."""
+        found = {name: one.objects for name, one in self.classes.items() if one.objects is not None}
+        if not found:
+            raise ConfigError(
+                "no class of the dataset has an `objects` section; give it to the classes to count"
+            )
+        return found
 
     def slide(self, slide_id: str) -> SlideSettings:
         """The slide of that id, or a ConfigError naming what there is."""

@@ -253,6 +253,12 @@ def _check_experiment(where: str, settings: ExperimentSettings, datasets: dict[s
                 raise ConfigError(
                     f"{where}: dataset {settings.dataset!r} has no slide in split {split!r}; give it one"
                 )
+    for name, kind in dataset.classes.items():
+        if kind.objects is not None and kind.objects.low is not None and not settings.infer.probabilities:
+            raise ConfigError(
+                f"{where}.infer.probabilities: found false, but objects of class {name!r} of dataset "
+                f"{settings.dataset!r} have thresholds of probability; set it to true"
+            )
     if settings.infer.over == "mask":
         for one in dataset.slides:
             if one.infer_mask is None and one.may_test:

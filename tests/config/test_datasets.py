@@ -46,7 +46,7 @@ def classes(**changes):
 
 KEYS = (
     "classes, hole_groups, hole_order, ignore_groups, region_groups, region_default, origin, files, slides, "
-    "splits, phantom, tissue, centres"
+    "splits, phantom, tissue, centres, report"
 )
 
 
@@ -69,7 +69,7 @@ KEYS = (
          "datasets.colon.classes.gland.colour: found 'red', wanted a colour like '#c1121f' (in quotes)"),
         ({"classes": classes(gland={"color": "#ffffff"})},
          "datasets.colon.classes.gland.color: unknown key; did you mean 'colour'? "
-         "possible: value, colour, groups, order"),
+         "possible: value, colour, groups, order, objects"),
         ({"classes": classes(**{"two words": {"value": 3, "colour": "#ffffff"}})},
          "datasets.colon.classes.two words: found 'two words', wanted letters, digits, '_', '.' or '-', "
          "the first a letter or a digit"),

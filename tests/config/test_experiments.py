@@ -107,6 +107,10 @@ KEYS = (
          "experiments.one.infer.over: found 'tisue', wanted 'tissue', 'everything' or 'mask'"),
         ({"infer": {"over": "mask"}},
          "experiments.one.infer.over: 'mask', but slide 'c' names no infer_mask; add it"),
+        ({"infer": {"exports": ["geojson", "geojson"]}},
+         "experiments.one.infer.exports: ['geojson', 'geojson'] names one twice"),
+        ({"infer": {"exports": ["svg"]}},
+         "experiments.one.infer.exports.0: found 'svg', wanted 'geojson', 'asap', 'ome-tiff' or 'colours'"),
     ],
 )  # fmt: skip
 def test_wrong_experiments_are_one_exact_line(tmp_path, changes, message):

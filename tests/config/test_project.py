@@ -78,6 +78,18 @@ def test_runs_are_named_by_seed_and_fold_where_there_are_several(tmp_path):
     assert (runs["b-fold2"].system, runs["b-fold2"].fold) == ("b", 2)
 
 
+def test_objects_with_thresholds_need_probabilities_of_every_experiment(tmp_path):
+    classes = made_config.merged(made_config.CLASSES, {})
+    classes["gland"] = {**classes["gland"], "objects": {"low": 0.4, "high": 0.8}}
+    dataset = {"colon": made_config.dataset(classes=classes)}
+    kept = {"unet": made_config.experiment(infer={"probabilities": True})}
+    assert load(tmp_path, dataset, kept).dataset("colon").object_classes()["gland"].low == 0.4
+    assert complaint(tmp_path, dataset, {**kept, "other": made_config.EXPERIMENT}) == (
+        "experiments.yaml: experiments.other.infer.probabilities: found false, but objects of class 'gland' of dataset "
+        "'colon' have thresholds of probability; set it to true"
+    )
+
+
 def test_single_seed_is_not_named_whichever_it_is(tmp_path):
     assert list(load(tmp_path, None, {"a": made_config.experiment(seeds=[7])}).runs) == ["a"]
 

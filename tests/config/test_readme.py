@@ -69,7 +69,7 @@ def test_walk_reaches_nested_sections_of_both_files():
         "datasets.NAME.slides",
         "experiments.NAME.network.hooks",
     } <= set(models())
-    assert len(models()) == 15
+    assert len(models()) == 17
 
 
 @pytest.mark.parametrize("heading", sorted(models()))
