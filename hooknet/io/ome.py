@@ -77,7 +77,8 @@ def _copy(mask: Mask, spool: Spool) -> Plane:
 def _coloured(plane: Plane, table: NDArray[np.uint8]) -> Iterator[bytes]:
     """Packed tiles of RGB; those of one colour are packed once."""
     known: dict[int, bytes] = {}
-    for key in itertools.product(*map(range, plane.counts.shape)):
+    down, across = plane.counts.shape
+    for key in itertools.product(range(down), range(across)):
         tile = plane.tile(key)
         value = int(tile[0, 0])
         if (tile == value).all():

@@ -111,9 +111,12 @@ class Candidates:
 
     def _open(self, column: int, row: int, width: int, height: int) -> Flags:
         """Before closing."""
+        window = column, row, width, height
         if self.weights is None:
-            return self.mask.read(column, row, width, height) == self.value
-        return self.weights.read(column, row, width, height) >= max(self.low, 1)
+            found: Flags = self.mask.read(*window) == self.value
+        else:
+            found = self.weights.read(*window) >= max(self.low, 1)
+        return found
 
 
 def detect(

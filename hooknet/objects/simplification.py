@@ -149,15 +149,17 @@ def _is_entry(band: Band, side: Numbers) -> Flags:
     runs = band.runs
     if band.last:
         return np.zeros(side.size, np.bool_)
-    return (side >= len(runs)) & (runs.row[side % len(runs)] == runs.row[-1])
+    entry: Flags = (side >= len(runs)) & (runs.row[side % len(runs)] == runs.row[-1])
+    return entry
 
 
 def _starts(path: _Path, walked: Walks) -> Numbers:
     """The first point of each walk; also of those that close, which so have a node at least."""
     place = np.cumsum(path.given) - path.given
     begin, end = np.array(walked.begin[:-1]), np.array(walked.begin[1:])
-    starts = place[begin]
-    return starts[starts < place[end - 1] + path.given[end - 1]]
+    starts: Numbers = place[begin]
+    some: Numbers = starts[starts < place[end - 1] + path.given[end - 1]]
+    return some
 
 
 def _borders(band: Band, path: _Path, walked: Walks, fixed: Flags) -> NDArray[np.object_]:
@@ -221,11 +223,11 @@ def _grouped(lines: NDArray[np.object_]) -> NDArray[np.object_]:
 def _seams(band: Band) -> list[NDArray[np.object_]]:
     """The lines on which a band meets its neighbours, in parts: no border may come to lie on them."""
     runs = band.runs
-    found = []
+    found: list[NDArray[np.object_]] = []
     for row in {int(runs.row[0]), int(runs.row[-1])}:
         part = runs.row == row
         ends = np.stack([runs.start[part], runs.end[part]], axis=1)
-        found.append(shapely.linestrings(np.stack([ends, np.full_like(ends, row + 1)], axis=2)))
+        found.append(np.asarray(shapely.linestrings(np.stack([ends, np.full_like(ends, row + 1)], axis=2))))
     return found
 
 

@@ -158,7 +158,8 @@ def points_of(rope: Rope) -> Points:
         elif len(one):
             flat.append(one)
     points = np.concatenate(flat)
-    return points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+    kept: Points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+    return kept
 
 
 def doubled_area(ring: Points) -> int:

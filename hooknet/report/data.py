@@ -100,7 +100,8 @@ class ReportRegion:
     @property
     def differs(self) -> NDArray[np.bool_]:
         """Annotated pixels that were given another class, or none."""
-        return np.logical_and(self.truth > 0, self.truth != self.prediction)
+        wrong: NDArray[np.bool_] = (self.truth > 0) & (self.truth != self.prediction)
+        return wrong
 
 
 @dataclass(frozen=True)

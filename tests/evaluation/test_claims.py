@@ -70,16 +70,19 @@ OPEN = "not shown to differ; this does not show that they are equal"
         ),
         (
             {"n": 4, "patients": 4, "smallest_p": 0.125, "smallest_p_holm": 0.125, "p_holm": 0.125},
-            "n = 4 slides: no p below 0.125 can be reached, so no difference can be shown here, whatever its size; that the interval favours A is a hint, no proof",
+            "n = 4 slides: no p below 0.125 can be reached, so no difference can be shown here,"
+            " whatever its size; that the interval favours A is a hint, no proof",
         ),
         (
             {"n": 1, "patients": 1, "smallest_p": 1, "smallest_p_holm": 1, "p_holm": 1},
-            "n = 1 slide: no p below 1 can be reached, so no difference can be shown here, whatever its size; that the interval favours A is a hint, no proof",
+            "n = 1 slide: no p below 1 can be reached, so no difference can be shown here,"
+            " whatever its size; that the interval favours A is a hint, no proof",
         ),
         (
             {"n": 6, "patients": 3, "smallest_p": 2 / 64, "smallest_p_holm": 6 / 64, "p_holm": 6 / 64},
             "n = 6 slides: no p below 0.0312 can be reached, nor below 0.0938 after Holm's adjustment for all pairs,"
-            " so no difference can be shown here, whatever its size; that the interval favours A is a hint, no proof",
+            " so no difference can be shown here,"
+            " whatever its size; that the interval favours A is a hint, no proof",
         ),
         (
             {"patients": 5},

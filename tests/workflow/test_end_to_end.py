@@ -4,7 +4,9 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 
+import browser
 import made_workflow
 import pytest
 import torch
@@ -50,6 +52,21 @@ def test_run_ends_with_a_report_of_every_system(finished):
         }  # fmt: skip
     assert {path.suffix for path in (report / "figures").iterdir()} >= {".png", ".svg"}
     assert not list(finished.rglob("*partial*"))
+
+
+def test_snakemakes_own_report_opens_offline_with_its_captions(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    found = snakemake(folder, "--report", "report.zip")
+    assert found.returncode == 0, found.stdout
+    with zipfile.ZipFile(folder / "report.zip") as packed:
+        packed.extractall(tmp_path)
+    with browser.opened() as chromium:
+        chromium.open(tmp_path / "report" / "report.html")
+        chromium.until("document.body.innerText.includes('training curves, scores and the report')")
+        assert chromium.console() == []
+    scores = list((tmp_path / "report").rglob("scores.csv"))
+    assert len(scores) == 1
+    assert list((tmp_path / "report").rglob("index.html"))
 
 
 def test_every_job_has_left_a_log_and_a_benchmark(finished):
