@@ -10,7 +10,7 @@ import yaml
 
 CLASSES = {
     "stroma": {"value": 1, "colour": "#e5989b"},
-    "gland": {"value": 2, "colour": "#2a9d8f"},
+    "gland": {"value": 2, "colour": "#1b6f66"},
 }
 SLIDES = [
     {"id": "a", "patient": "p1", "split": "training"},

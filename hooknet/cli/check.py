@@ -20,6 +20,7 @@ def run(
     """Print a summary."""
     from hooknet.config.project import missing_files
     from hooknet.errors import ConfigError
+    from hooknet.report.colours import close_colours
 
     everything = project(datasets, experiments)
     missing = missing_files(everything) if files else []
@@ -31,6 +32,8 @@ def run(
         print(
             f"dataset {name}: {len(dataset.slides)} slides of {len(patients)} patients, {', '.join(dataset.classes)}"
         )
+        for line in close_colours(dataset.label_map.classes):
+            print(f"dataset {name}: note: {line}")
     for run_name, one in everything.runs.items():
         spacings = ", ".join(f"{spacing:g}" for spacing in one.settings.spacings)
         print(f"run {run_name}: {one.settings.model}({spacings} µm/px) on {one.dataset_name}")

@@ -11,6 +11,17 @@ def test_check_says_what_would_run(cohort):
     )
 
 
+def test_colours_that_some_readers_cannot_tell_apart_are_noted(cohort):
+    text = Path("datasets.yaml").read_text()
+    Path("datasets.yaml").write_text(text.replace("#1b6f66", "#2a9d8f"))
+    outcome = hooknet("check", *FILES)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[1] == (
+        "dataset colon: note: the colours of stroma (#e5989b) and gland (#2a9d8f) are hard to tell apart without red "
+        "cones (protanopia); give one another colour in the label map"
+    )
+
+
 def test_missing_files_are_one_line_unless_files_do_not_matter(cohort):
     Path("a.tif").unlink()
     Path("b.xml").unlink()
@@ -26,7 +37,7 @@ def test_wrong_key_is_one_line(cohort):
     Path("datasets.yaml").write_text(text.replace("colour", "color", 1))
     assert refuse("check", *FILES) == (
         "datasets.yaml: datasets.colon.classes.stroma.color: unknown key; did you mean 'colour'? "
-        "possible: value, colour, groups, order (and 1 more)"
+        "possible: value, colour, groups, order, objects (and 1 more)"
     )
 
 
