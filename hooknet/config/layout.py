@@ -66,6 +66,11 @@ def probabilities_path(run: str, slide: str) -> Path:
     return run_folder(run) / "probabilities" / f"{slide}.tif"
 
 
+def objects_path(run: str, slide: str) -> Path:
+    """The objects found on a map, where classes are declared as objects."""
+    return run_folder(run) / "objects" / f"{slide}.geojson"
+
+
 #: Format of an export -> how its files end.
 EXPORTS = {"geojson": "geojson", "asap": "xml", "ome-tiff": "ome.tif", "colours": "colours.tif"}
 

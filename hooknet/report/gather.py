@@ -51,7 +51,9 @@ def gather(
     runs = [run for run in project.runs.values() if run.dataset_name == dataset]
     results = compare_systems(project, dataset, assigned, folders.runs)
     if not patients:
-        results = {role: without_patients(one) for role, one in results.items()}
+        everyone = dict.fromkeys(one.patient_id for one in settings.slides)
+        numbers = {name: str(number) for number, name in enumerate(everyone, start=1)}
+        results = {role: without_patients(one, numbers) for role, one in results.items()}
     main = next(iter(results))
     best = [run for run in runs if lead(results[main]).best in (run.system, run.experiment)]
     return ReportData(
@@ -82,16 +84,12 @@ def gather(
     )
 
 
-def without_patients(comparison: Comparison) -> Comparison:
-    """The comparison with numbers in the place of patients' names, in the order of the slides."""
-    order = {
-        name: str(number)
-        for number, name in enumerate(dict.fromkeys(comparison.slide_scores["patient"]), start=1)
-    }
+def without_patients(comparison: Comparison, numbers: Mapping[str, str]) -> Comparison:
+    """The comparison with ``numbers`` in the place of patients' names."""
     return replace(
         comparison,
-        slide_scores=_renamed(comparison.slide_scores, order),
-        slide_class_scores=_renamed(comparison.slide_class_scores, order),
+        slide_scores=_renamed(comparison.slide_scores, numbers),
+        slide_class_scores=_renamed(comparison.slide_class_scores, numbers),
     )
 
 

@@ -94,7 +94,8 @@ def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monk
     made_workflow.write(tmp_path)
     counts = jobs(tmp_path)
     assert (counts["train"], counts["infer"], counts[KEPT]) == (3, 2, 1)
-    assert not {"evaluate", "compare", "report", "quantify", "match_objects"} & set(counts)
+    assert (counts["quantify"], counts["detect_objects"]) == (3, 3)
+    assert not {"evaluate", "compare", "report", "measure_boundaries", "match_objects"} & set(counts)
 
 
 def test_the_phantom_study_trains_ten_systems_three_times(shipped):

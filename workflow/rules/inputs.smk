@@ -95,6 +95,18 @@ def truth_mask(wildcards):
     return slide_folder(wildcards.run, wildcards.slide) / f"{wildcards.role}.tif"
 
 
+def all_quantities(wildcards):
+    """What is told of a map without any truth: quantities, and objects where classes are."""
+    wanted = []
+    for name, run in RUNS.items():
+        counted = any(one.objects for one in run.dataset.classes.values())
+        for slide in test_slides(run):
+            wanted.append(layout.measures_path(name, "quantities", slide.id))
+            if counted:
+                wanted.append(layout.objects_path(name, slide.id))
+    return wanted
+
+
 def all_exports(wildcards):
     return [
         layout.export_path(name, slide.id, format_)
