@@ -47,6 +47,7 @@ class ObjectScore:
     tp: int
     fp: int
     fn: int
+    not_judged: int
     precision: float
     recall: float
     f1: float
@@ -151,10 +152,12 @@ def object_scores(
         names = dict.fromkeys(name for found in slides.values() for name in found)
         for name in names:
             counts = [found[name] for found in slides.values() if name in found]
-            tp, fp, fn = (sum(getattr(one, key) for one in counts) for key in ("tp", "fp", "fn"))
+            tp, fp, fn, skipped = (
+                sum(getattr(one, key) for one in counts) for key in ("tp", "fp", "fn", "not_judged")
+            )
             scores.append(
                 ObjectScore(
-                    system, name, tp, fp, fn, _ratio(tp, tp + fp), _ratio(tp, tp + fn),
+                    system, name, tp, fp, fn, skipped, _ratio(tp, tp + fp), _ratio(tp, tp + fn),
                     _ratio(2 * tp, 2 * tp + fp + fn),
                 )
             )  # fmt: skip

@@ -35,24 +35,31 @@ def notices(project: Project, dataset: str, slides: Path) -> list[str]:
 
 
 def logged(logs: Path, owners: Iterable[str]) -> list[str]:
-    """Warnings in the logs of the jobs of these (a dataset and its runs), each once, with the steps that gave it."""
-    told: dict[str, dict[str, int]] = {}
+    """Warnings in the logs of the jobs of these (a dataset and its runs): a line per kind, with what it is about.
+
+    Of files their names are told, not the folders they lie in.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
     for owner in owners:
         for path in sorted((*logs.glob(f"*/{owner}.log"), *logs.glob(f"*/{owner}/*.log"))):
             step = path.relative_to(logs).parts[0].replace("_", "-")
             for text in _warned(path):
-                told.setdefault(text, {}).setdefault(step, 0)
-                told[text][step] += 1
-    return [f"{', '.join(steps)}: {text}{_times(sum(steps.values()))}" for text, steps in told.items()]
+                about, _, what = text.rpartition(": ")
+                told.setdefault((step, what), []).append(about.rpartition("/")[2])
+    return [f"{step}: {what}{_about(subjects)}" for (step, what), subjects in told.items()]
+
+
+def _about(subjects: list[str]) -> str:
+    """``: a.tif, b.tif``, each once; how often where there is none."""
+    named = list(dict.fromkeys(one for one in subjects if one))
+    if named:
+        return f": {_listed(named, 'more')}"
+    return "" if len(subjects) == 1 else f" ({len(subjects)} times)"
 
 
 def _warned(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [found.group(1) for found in map(_WARNED.match, lines) if found]
-
-
-def _times(number: int) -> str:
-    return "" if number == 1 else f" ({number} times)"
 
 
 def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
@@ -67,7 +74,7 @@ def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
     return found + [f"shapes of group {group!r} ignored" for group in ignored]
 
 
-def _listed(slides: list[str]) -> str:
-    """Some of the slides by name, and how many there are."""
-    shown = ", ".join(slides[:MAX_NAMED])
-    return shown if len(slides) <= MAX_NAMED else f"{shown} and {len(slides) - MAX_NAMED} more slides"
+def _listed(names: list[str], rest: str = "more slides") -> str:
+    """Some of the names, and how many there are."""
+    shown = ", ".join(names[:MAX_NAMED])
+    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} {rest}"

@@ -57,18 +57,19 @@ def test_checksums_are_those_of_sha256sum(tmp_path):
     assert checksum(path) == hashlib.sha256(b"content" * 100_000).hexdigest()
 
 
-def test_warnings_of_logs_are_told_once_with_their_steps(tmp_path):
+def test_warnings_of_logs_are_told_once_for_each_step_with_the_files_they_are_about(tmp_path):
     for path, text in {
         "train/unet.log": "12:00:00 WARNING low memory\n12:00:01 INFO fine\nUserWarning: WARNING not ours\n",
         "infer/unet/a.log": "12:00:02 WARNING low memory\n",
-        "infer/unet/b.log": "12:00:03 WARNING <b>odd</b>\n",
+        "infer/unet/b.log": "12:00:03 WARNING low memory\n12:00:03 WARNING <b>odd</b>\n",
         "infer/other/b.log": "12:00:03 WARNING another run's\n",
-        "check_slide/mine/a.log": "12:00:03 WARNING coarse\n",
+        **{f"check_slide/mine/{name}.log": f"12:00:03 WARNING p1/{name}.svs: coarse\n" for name in "abcdef"},
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert logged(tmp_path, ("mine", "unet")) == [
-        "check-slide: coarse",
-        "infer, train: low memory (2 times)",
+        "check-slide: coarse: a.svs, b.svs, c.svs, d.svs and 2 more",
+        "infer: low memory (2 times)",
         "infer: <b>odd</b>",
+        "train: low memory",
     ]
