@@ -174,7 +174,7 @@ def step(name: str, slide: str = "c", role: str = "labels") -> list[object]:
         "evaluate": [
             "--slide", slide, "--truth", folder / f"{role}.tif", "--prediction", RUN / "maps" / f"{slide}.tif",
             "--output", RUN / "counts" / role / f"{slide}.csv",
-            "--windows", RUN / "counts" / role / f"{slide}.windows.csv",
+            "--windows", RUN / "windows" / role / f"{slide}.csv",
         ],
         "measure-boundaries": [
             "--slide", slide, "--truth", folder / "truth.tif", "--prediction", RUN / "maps" / f"{slide}.tif",

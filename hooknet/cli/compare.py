@@ -23,8 +23,11 @@ def run(
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write the tables."""
-    from hooknet.evaluation.cohort import compare_systems, write_tables
+    from hooknet.evaluation.cohort import compare_systems, without_patients, write_tables
     from hooknet.io.records import read_splits
 
-    results = compare_systems(project(datasets, experiments), dataset, read_splits(splits), runs_folder)
-    write_tables(results, output)
+    chosen = project(datasets, experiments)
+    results = compare_systems(chosen, dataset, read_splits(splits), runs_folder)
+    # The tables lie beside the report, and are given away with it.
+    settings = chosen.dataset(dataset)
+    write_tables(results if settings.report.patients else without_patients(results, settings), output)

@@ -85,6 +85,11 @@ def measures_path(run: str, kind: str, slide: str) -> Path:
     return run_folder(run) / kind / f"{slide}.csv"
 
 
+def windows_path(run: str, role: str, slide: str) -> Path:
+    """Where a slide's map agrees least and most with its ``labels`` or ``truth``."""
+    return run_folder(run) / "windows" / role / f"{slide}.csv"
+
+
 def report_folder(dataset: str) -> Path:
     """The folder of a dataset's report."""
     return RESULTS / "report" / dataset

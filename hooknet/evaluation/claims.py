@@ -34,7 +34,8 @@ class Evidence:
     ``smallest_p``: the smallest p that n slides can give; ``smallest_p_holm``: the same after adjustment, had
     all pairs of the table reached theirs.  ``effect``: rank-biserial, positive where ``first`` is higher on the
     slides.  ``difference`` (first - second) of pooled macro F1, 0..1, with ``low`` and ``high``: nan where there
-    is no interval.  ``training``: which weights the scores are of.
+    is no interval.  ``training``: which weights the scores are of.  ``smallest_p_patients``: as ``smallest_p_holm``,
+    had each patient one score.
     """
 
     first: str
@@ -49,6 +50,7 @@ class Evidence:
     low: float
     high: float
     training: str = "under this training"
+    smallest_p_patients: float = float("nan")
 
 
 def claims(
@@ -64,10 +66,13 @@ def claims(
     reachable = [smallest_p(int(n)) if n else float("nan") for n in macro["n"]]
     # Holm's p never falls when one of the p rises: this is the least that each pair can come to.
     adjusted = holm(reachable)
+    of_patients = holm([smallest_p(int(n)) if n else float("nan") for n in macro["patients"]])
     training = "under this training" if experiments else "on average over these trainings"
     intervals = _intervals(differences)
     rows = []
-    for row, smallest, smallest_holm in zip(macro.to_dict("records"), reachable, adjusted, strict=True):
+    for row, smallest, smallest_holm, smallest_patients in zip(
+        macro.to_dict("records"), reachable, adjusted, of_patients, strict=True
+    ):
         first, second = str(row["first"]), str(row["second"])
         named = experiments or {first: first, second: second}
         difference, low, high = intervals.get((named[first], named[second]), (float("nan"),) * 3)
@@ -84,6 +89,7 @@ def claims(
             low=low,
             high=high,
             training=training,
+            smallest_p_patients=smallest_patients,
         )
         rows.append([*(getattr(known, column) for column in CLAIMS[:-1]), claim(known)])
     return pd.DataFrame(rows, columns=list(CLAIMS))
@@ -108,7 +114,7 @@ def claim(known: Evidence) -> str:
         return "no slide that both were tested on: nothing can be said of a difference"
     if known.smallest_p_holm > ALPHA:
         return _too_few_slides(known)
-    if known.patients < known.n and smallest_p(known.patients) > ALPHA:
+    if known.patients < known.n and known.smallest_p_patients > ALPHA:
         return _too_few_patients(known)
     return _verdict(known) + _caution(known)
 
@@ -128,8 +134,9 @@ def _too_few_slides(known: Evidence) -> str:
 def _too_few_patients(known: Evidence) -> str:
     return (
         f"n = {known.n} slides of only {known.patients} patient{'s' if known.patients > 1 else ''}: with one score"
-        f" per patient no p below {smallest_p(known.patients):.3g} could be reached, so no difference can be shown"
-        " for other patients; the test takes slides for independent and its p is too small"
+        f" per patient no p below {known.smallest_p_patients:.3g} could be reached after Holm's adjustment for all"
+        " pairs, so no difference can be shown for other patients; the test takes slides for independent and its p"
+        " is too small"
     )
 
 

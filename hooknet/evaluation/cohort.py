@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from hooknet.config.datasets import SlideSettings
+import pandas as pd
+
+from hooknet.config.datasets import DatasetSettings, SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.run import Run
@@ -55,6 +58,22 @@ def compare_systems(
             f"dataset {dataset}: no test slide has an annotation or truth to score against; add one"
         )
     return results
+
+
+def without_patients(results: Mapping[str, Comparison], dataset: DatasetSettings) -> dict[str, Comparison]:
+    """The comparisons with numbers in the place of patients' names: one for each patient, in the order of the sheet."""
+    everyone = dict.fromkeys(one.patient_id for one in dataset.slides)
+    numbers = {name: str(number) for number, name in enumerate(everyone, start=1)}
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(patient=table["patient"].map(numbers))
+
+    return {
+        role: replace(
+            one, slide_scores=renamed(one.slide_scores), slide_class_scores=renamed(one.slide_class_scores)
+        )
+        for role, one in results.items()
+    }
 
 
 def gather(

@@ -67,10 +67,12 @@ class Mask(LabelRaster):
     def check_same_slide(self, other: RasterGrid) -> None:
         """As for any raster; MaskError also where the two take the slide to be of different spacing."""
         super().check_same_slide(other)
-        mine, theirs = self.grid.spacing / self.grid.step_x, other.spacing / other.step_x
-        if not isclose(mine, theirs, rel_tol=1e-6):
+        mine, theirs = _slide_spacing(self.grid), _slide_spacing(other)
+        # Not "any differs": a spacing that is not a number must not pass.
+        if not all(isclose(one, its, rel_tol=1e-6) for one, its in zip(mine, theirs, strict=True)):
             raise MaskError(
-                f"{self.path}: its slide has {mine:g} µm/px, wanted {theirs:g}: the rasters belong to "
+                f"{self.path}: its slide has {mine[0]:g} x {mine[1]:g} µm/px, wanted {theirs[0]:g} x {theirs[1]:g}: "
+                "the rasters belong to "
                 "different slides, or to one slide under two spacings"
             )
 
@@ -78,6 +80,11 @@ class Mask(LabelRaster):
         self, grid: RasterGrid, column: int, row: int, width: int, height: int
     ) -> tuple[Indices, Indices]:
         return self.grid.columns_of(grid, column, width), self.grid.rows_of(grid, row, height)
+
+
+def _slide_spacing(grid: RasterGrid) -> tuple[float, float]:
+    """Size of a level-0 px in µm, as the grid takes it."""
+    return grid.spacing / grid.step_x, grid.spacing / grid.step_y
 
 
 def _is_whole(path: Path, dataset: Any) -> bool:

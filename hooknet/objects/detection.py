@@ -151,6 +151,7 @@ def detect(
                 f"{shares.path}: classes are {', '.join(shares.names)}, those of {mask.path} are "
                 f"{', '.join(mask.names)}: wanted those of one prediction"
             )
+        mask.check_same_slide(shares.grid)
         for name, rule in rules.items():
             yield from _of_class(mask, name, rule, _ClassWeights(shares, mask.grid, mask.names.index(name)))
 

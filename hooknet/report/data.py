@@ -81,13 +81,14 @@ class ReportOverlay:
 
 @dataclass(frozen=True)
 class ReportRegion:
-    """A part of a test slide at full detail: where a system did worst or best; arrays as in an overlay.
+    """A part of a test slide at full detail: where ``system`` did worst or best; arrays as in an overlay.
 
     ``x``, ``y``: its upper left corner, level-0 px; ``kind`` is "worst" or "best"; ``f1`` the macro F1 inside.
     ``truth`` is what it was scored against, 0 where nothing is annotated.
     """
 
     slide: str
+    system: str
     kind: str
     x: float
     y: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.run import Run
 from hooknet.config.sides import Side
-from hooknet.evaluation.cohort import TITLES, compare_systems
-from hooknet.evaluation.compare import Comparison
+from hooknet.evaluation.cohort import TITLES, compare_systems, without_patients
 from hooknet.io.records import read_json
 from hooknet.report import pictures
 from hooknet.report.data import ReportClass, ReportData, ReportSystem
@@ -51,9 +50,7 @@ def gather(
     runs = [run for run in project.runs.values() if run.dataset_name == dataset]
     results = compare_systems(project, dataset, assigned, folders.runs)
     if not patients:
-        everyone = dict.fromkeys(one.patient_id for one in settings.slides)
-        numbers = {name: str(number) for number, name in enumerate(everyone, start=1)}
-        results = {role: without_patients(one, numbers) for role, one in results.items()}
+        results = without_patients(results, settings)
     main = next(iter(results))
     best = [run for run in runs if lead(results[main]).best in (run.system, run.experiment)]
     return ReportData(
@@ -82,19 +79,6 @@ def gather(
         ),
         patients_shown=patients,
     )
-
-
-def without_patients(comparison: Comparison, numbers: Mapping[str, str]) -> Comparison:
-    """The comparison with ``numbers`` in the place of patients' names."""
-    return replace(
-        comparison,
-        slide_scores=_renamed(comparison.slide_scores, numbers),
-        slide_class_scores=_renamed(comparison.slide_class_scores, numbers),
-    )
-
-
-def _renamed(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    return table.assign(patient=table["patient"].map(names))
 
 
 def _one_seed(runs: list[Run]) -> list[Run]:

@@ -10,6 +10,11 @@ from hooknet.evaluation.compare import Comparison
 from hooknet.evaluation.system import MACRO
 from hooknet.report.tables import share, with_interval
 
+UNEQUAL = (
+    "The systems were not all tested on the same slides, so none is said to lead: pooled scores of different slides"
+    " cannot be compared. The pairs below are compared on the slides that both saw."
+)
+
 
 @dataclass(frozen=True)
 class Lead:
@@ -27,7 +32,10 @@ class Lead:
 
 
 def lead(comparison: Comparison) -> Lead:
-    """The first sentences of a comparison; they claim only what its table of claims does."""
+    """The first sentences of a comparison; they claim only what its table of claims does.
+
+    Nobody leads where systems were tested on different slides: their pooled scores are of different tasks.
+    """
     if comparison.summary.empty:
         table, by, score, what = comparison.scores, "system", "f1", "macro F1"
     else:
@@ -40,12 +48,25 @@ def lead(comparison: Comparison) -> Lead:
     )
     if not f1:
         return Lead("", f"Nothing could be scored on {tested}: there were no annotated pixels.")
+    if not _on_same_slides(comparison):
+        return Lead("", UNEQUAL)
     best, *others = sorted(f1, key=f1.__getitem__, reverse=True)
     value = _with_interval(comparison, best, f1[best])
     if not others:
         return Lead(best, f"{best} has a {what} of {value}, pooled over {tested}.")
+    equal = [name for name in others if f1[name] == f1[best]]
+    if equal:
+        return Lead(
+            best, f"{', '.join((best, *equal))} have the same, highest {what}: {value}, pooled over {tested}."
+        )
     first = f"{best} has the highest {what} of {len(f1)} {by}s: {value}, pooled over {tested}."
     return Lead(best, first, *_over(comparison, best, others[0], f1))
+
+
+def _on_same_slides(comparison: Comparison) -> bool:
+    """Whether all systems with a score were tested on the same slides; one without any slide is none."""
+    slides = comparison.slide_scores.groupby("system")["slide"].agg(frozenset)
+    return len(set(slides)) <= 1
 
 
 def _with_interval(comparison: Comparison, name: str, f1: float) -> str:

@@ -29,11 +29,9 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         sections.measure(data, name, one, files, _prefix(data, number))
         for number, (name, one) in enumerate(data.results.items(), start=1)
     ]
-    best = measured[0].lead.best
     page = _template().render(
         data=data,
         measured=measured,
-        best=best,
         viewer=viewer,
         systems=[_system(one) for one in data.systems],
         details=tables.settings_table(data.systems),
@@ -44,7 +42,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         shown=score_tables.shown_table(data.systems, [one.name for one in data.classes]),
         shown_figure=_shown(data, files),
         viewed=[view_slide(data, number, one, files) for number, one in enumerate(data.overlays, start=1)],
-        regions=_regions(data, best, files),
+        regions=_regions(data, files),
         warnings=all_warnings(data),
         provenance=_provenance(data),
     )
@@ -80,11 +78,11 @@ def _shown(data: ReportData, files: Files) -> Picture | None:
     return None if figure is None else files.figure(figure, "shown_shares", alt)
 
 
-def _regions(data: ReportData, system: str, files: Files) -> dict[str, list[Viewed]]:
+def _regions(data: ReportData, files: Files) -> dict[str, list[Viewed]]:
     """``worst`` and ``best`` -> the parts of slides, where there are any."""
     found: dict[str, list[Viewed]] = {}
     for number, one in enumerate(data.regions, start=1):
-        found.setdefault(one.kind, []).append(view_region(data, number, one, system, files))
+        found.setdefault(one.kind, []).append(view_region(data, number, one, files))
     return found
 
 

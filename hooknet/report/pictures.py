@@ -67,7 +67,7 @@ def regions(
     for run in runs:
         for slide in run.slides("test", assigned):
             if role in roles_of(slide):
-                path = runs_folder / run.name / "counts" / role / f"{slide.id}.windows.csv"
+                path = runs_folder / run.name / "windows" / role / f"{slide.id}.csv"
                 rated[run.name, slide.id] = read_windows(path)
     by_name = {run.name: run for run in runs}
     found: list[ReportRegion] = []
@@ -76,7 +76,7 @@ def regions(
             truth = slides / slide_id / f"{role}.tif"
             prediction = runs_folder / run_name / "maps" / f"{slide_id}.tif"
             slide = by_name[run_name].dataset.slide(slide_id)
-            found.append(_region(slide, kind, window, truth, prediction))
+            found.append(_region(slide, by_name[run_name].system, kind, window, (truth, prediction)))
     return found
 
 
@@ -99,8 +99,10 @@ def chosen(
     return [(whose[id(one)], one) for one in ranked]
 
 
-def _region(slide: SlideSettings, kind: str, window: Rated, truth: Path, prediction: Path) -> ReportRegion:
-    with Mask.open(truth) as mask, Mask.open(prediction) as found:
+def _region(
+    slide: SlideSettings, system: str, kind: str, window: Rated, rasters: tuple[Path, Path]
+) -> ReportRegion:
+    with Mask.open(rasters[0]) as mask, Mask.open(rasters[1]) as found:
         width = min(SIDE, mask.grid.width - window.column)
         height = min(SIDE, mask.grid.height - window.row)
         place = (window.column, window.row, width, height)
@@ -109,4 +111,6 @@ def _region(slide: SlideSettings, kind: str, window: Rated, truth: Path, predict
         spacing = mask.grid.spacing
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         image = opened.read(where, (width, height))
-    return ReportRegion(slide.id, kind, where.x, where.y, window.f1, image, spacing, labels, predicted)
+    return ReportRegion(
+        slide.id, system, kind, where.x, where.y, window.f1, image, spacing, labels, predicted
+    )

@@ -33,6 +33,7 @@ LIBRARIES = (
 # Columns of Snakemake's benchmark files: seconds, and the largest resident set in MiB.
 SECONDS, MEMORY = "s", "max_rss"
 MAX_CHANGED = 8
+UNKNOWN = "not known: git failed"
 PACKAGE = Path(hooknet.__file__).resolve().parent
 
 
@@ -66,27 +67,30 @@ def _versions() -> dict[str, str]:
 
 
 def commit(folder: Path) -> dict[str, str]:
-    """The commit of the repository whose root is ``folder``, and whether files differ from it; empty if it is none."""
+    """The commit of the repository whose root is ``folder``, and which of its files differ from it or are new.
+
+    Empty if it is none.
+    """
     if not (folder / ".git").exists():
         return {}
-    told = {"commit": _git(folder, "rev-parse", "HEAD")}
-    changed = [
-        line[3:] for line in _git(folder, "status", "--porcelain", "--untracked-files=no").splitlines()
-    ]
+    head = _git(folder, "rev-parse", "HEAD")
+    status = _git(folder, "status", "--porcelain", "--", "hooknet", "workflow", "Snakefile", "config")
+    if head is None or status is None:
+        return {"commit": head or UNKNOWN, "changed since": UNKNOWN}
+    changed = [line[3:] for line in status.splitlines()]
     more = f" and {len(changed) - MAX_CHANGED} more files" if len(changed) > MAX_CHANGED else ""
-    told["changed since"] = (", ".join(changed[:MAX_CHANGED]) or "nothing") + more
-    return {name: text for name, text in told.items() if text}
+    return {"commit": head, "changed since": (", ".join(changed[:MAX_CHANGED]) or "nothing") + more}
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """What git says, "" where it says nothing or is not there."""
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says, None where it fails or is not there."""
     try:
         found = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.rstrip("\n") if found.returncode == 0 else ""
+        return None
+    return found.stdout.rstrip("\n") if found.returncode == 0 else None
 
 
 def checksum(path: Path) -> str:

@@ -194,7 +194,7 @@ def _objects(table: pd.DataFrame) -> Table:
         for _, row in table.iterrows()
     )  # fmt: skip
     heads = tuple(str(one).replace("_", " ") for one in table.columns)
-    return Table(heads, rows, "Objects found, one to one, all test slides pooled.")
+    return Table(heads, rows, "Objects found, one to one, all slides pooled that were scored first above.")
 
 
 def _quantities(table: pd.DataFrame) -> list[Table]:

@@ -48,8 +48,9 @@ def view_slide(data: ReportData, number: int, overlay: ReportOverlay, files: Fil
     return _viewed(overlay.slide, overlay.note, overlay.image, overlay.spacing, panels)
 
 
-def view_region(data: ReportData, number: int, region: ReportRegion, system: str, files: Files) -> Viewed:
-    """A part of a slide: H&E, what is annotated, what ``system`` predicts, where the two differ."""
+def view_region(data: ReportData, number: int, region: ReportRegion, files: Files) -> Viewed:
+    """A part of a slide: H&E, what is annotated, what the system predicts, where the two differ."""
+    system = region.system
     layers = {"Annotated": region.truth, system: region.prediction}
     panels = [_panel(data, region.slide, title, labels, scored=False) for title, labels in layers.items()]
     differs = region.differs.astype(np.uint8)

@@ -38,3 +38,14 @@ def test_counts_of_another_slide_are_one_line(cohort):
     path = RUN / "counts" / "truth" / "c.csv"
     path.write_text(path.read_text().replace("\nc,", "\nb,"))
     assert refuse(*step("compare")) == ("run unet: the file of slide c holds b, wanted c: measure it again")
+
+
+def test_patients_are_numbered_unless_the_report_may_name_them(cohort):
+    def told():
+        return "".join(path.read_text() for path in (REPORT / "comparison").iterdir())
+
+    assert "p3" not in told()
+    config = (cohort / "datasets.yaml").read_text()
+    (cohort / "datasets.yaml").write_text(config + "    report: {patients: true}\n")
+    assert hooknet(*step("compare")).status == 0
+    assert told().count(",p3,") >= 4

@@ -66,7 +66,7 @@ def test_missing_map_is_one_line(cohort):
 
 
 def test_missing_measures_are_one_line(cohort):
-    for path in (RUN / "quantities" / "c.csv", RUN / "counts" / "truth" / "c.windows.csv"):
+    for path in (RUN / "quantities" / "c.csv", RUN / "windows" / "truth" / "c.csv"):
         kept = path.read_bytes()
         path.unlink()
         assert str(path) in refuse(*step("report"))

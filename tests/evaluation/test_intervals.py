@@ -97,3 +97,17 @@ def test_the_order_of_slides_does_not_matter():
         intervals(SYSTEMS, NAMES, PATIENTS), intervals(turned, NAMES, PATIENTS), strict=True
     ):
         assert table.equals(other)
+
+
+def test_a_third_experiment_on_few_slides_changes_no_other_pair():
+    patients = {f"s{number}": f"p{number}" for number in range(8)}
+    a, b = system("a", "a", range(90, 74, -2)), system("b", "b", range(70, 86, 2))
+    few = System("c", "c", None, {name: counts(50) for name in ("s0", "s1")})
+    _, alone = intervals([a, b], NAMES, patients)
+    _, beside = intervals([a, b, few], NAMES, patients)
+    assert beside[(beside["first"] == "a") & (beside["second"] == "b")].reset_index(drop=True).equals(alone)
+    others = beside[beside["second"] == "c"]
+    assert set(others["patients"]) == {2}
+    # 90 and 88 % right against 50 %
+    macro = others[(others["first"] == "a") & (others["class"] == "macro")]
+    assert macro["difference"].tolist() == [pytest.approx(0.39)]

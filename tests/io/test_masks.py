@@ -370,3 +370,14 @@ def test_rasterio_opens_it_as_it_is(tmp_path):
     with dataset:
         assert (dataset.dtypes, dataset.block_shapes, dataset.overviews(1)) == (("uint8",), [(512, 512)], [2])
         np.testing.assert_array_equal(dataset.read(1), labels)
+
+
+def test_a_slide_of_another_height_of_px_is_another_slide(tmp_path):
+    grid = RasterGrid(100, 100, 0.5, 1.0, 1.0)
+    for name, one in (("a.tif", grid), ("b.tif", RasterGrid(100, 100, 0.5, 1.0, 1.004))):
+        with create_mask(tmp_path / name, one, ("x",), {1: (1, 2, 3)}) as writer:
+            writer.write(0, 0, np.ones((100, 100), np.uint8))
+    with Mask.open(tmp_path / "a.tif") as one, Mask.open(tmp_path / "b.tif") as other:
+        one.check_same_slide(grid)
+        with pytest.raises(MaskError, match="under two spacings"):
+            one.check_same_slide(other.grid)

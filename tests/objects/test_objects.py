@@ -121,3 +121,12 @@ def test_scores_pool_the_slides(tmp_path):
     (tmp_path / "m.csv").write_text("slide,class,tp,fp,fn,not_judged\na,x,1,-1,0,0\n")
     with pytest.raises(MaskError, match="wanted whole numbers"):
         read_matches(tmp_path / "m.csv")
+
+
+def test_probabilities_of_another_slide_are_refused(tmp_path):
+    with opened(tmp_path / "m.tif", squares((0, 0, 10))) as mask:
+        grid = dataclasses.replace(mask.grid, width=20, height=33, step_x=4.0, step_y=4.0, spacing=4.0)
+        with create_probabilities(tmp_path / "p.tif", grid, mask.names) as writer:
+            writer.write(0, 0, np.full((2, 33, 20), 200, np.uint8))
+        with pytest.raises(MaskError, match="different slides"):
+            list(detect(mask, {"class1": ObjectSettings()}, tmp_path / "p.tif"))

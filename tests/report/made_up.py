@@ -109,7 +109,7 @@ def regions():
     image, truth = tissue()
     wrong = truth.copy()
     wrong[:90, :120] = 1 + truth[:90, :120] % 4
-    place = {"slide": "slide_02", "image": image, "spacing": 0.5, "truth": truth}
+    place = {"slide": "slide_02", "system": "HookNet λ=0.75", "image": image, "spacing": 0.5, "truth": truth}
     return (
         ReportRegion(kind="worst", x=1024.0, y=2048.0, f1=0.41, prediction=wrong, **place),
         ReportRegion(kind="best", x=0.0, y=512.0, f1=0.99, prediction=truth, **place),

@@ -273,6 +273,25 @@ def test_the_interval_of_a_lead_is_turned_with_its_pair():
     assert re.search(r"95 % interval \+0\.\d+ to \+0\.\d+\.$", lead(ahead).gap)
 
 
+def test_nobody_leads_where_systems_saw_different_slides():
+    def on(name, right, slides):
+        counts = np.array([[0, right, 100 - right], [0, 0, 100]], np.int64)
+        return System(name, name, None, dict.fromkeys(slides, counts))
+
+    found = lead(compare([on("a", 90, "rst"), on("b", 80, "stu")], ("x", "y")))
+    assert found.best == ""
+    assert "none is said to lead" in found.first
+    assert (found.gap, found.claim) == ("", "")
+
+
+def test_equal_scores_are_no_victory():
+    counts = np.array([[0, 90, 10], [0, 0, 100]], np.int64)
+    found = lead(compare([System(one, one, None, {"s": counts}) for one in ("a", "b")], ("x", "y")))
+    assert found.sentences == (
+        "a, b have the same, highest macro F1: 0.950, pooled over 1 test slide of 1 patient.",
+    )
+
+
 def test_nothing_annotated_is_said_plainly():
     bare = compare([System("a", "a", None, {"s": np.zeros((2, 3), np.int64)})], ("x", "y"))
     assert lead(bare).sentences == (

@@ -40,15 +40,19 @@ def test_the_commit_is_told_with_what_changed_since(tmp_path):
 
     assert commit(tmp_path) == {}
     git("init", "-q")
-    (tmp_path / "a.txt").write_text("one")
+    (tmp_path / "hooknet").mkdir()
+    (tmp_path / "hooknet" / "a.py").write_text("one")
     git("add", ".")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
     told = commit(tmp_path)
     assert len(told["commit"]) == 40
     assert told["changed since"] == "nothing"
-    (tmp_path / "a.txt").write_text("two")
-    (tmp_path / "untracked.txt").write_text("")
-    assert commit(tmp_path)["changed since"] == "a.txt"
+    (tmp_path / "hooknet" / "a.py").write_text("two")
+    (tmp_path / "hooknet" / "new.py").write_text("")
+    (tmp_path / "results.txt").write_text("")
+    assert commit(tmp_path)["changed since"] == "hooknet/a.py, hooknet/new.py"
+    (tmp_path / ".git" / "index").write_bytes(b"damaged")
+    assert commit(tmp_path)["changed since"] == "not known: git failed"
 
 
 def test_checksums_are_those_of_sha256sum(tmp_path):

@@ -1,6 +1,6 @@
 """Maps -> counts -> tables -> report.
 
-hooknet evaluate    results/runs/<run>/counts/<role>/<slide>.csv, <slide>.windows.csv
+hooknet evaluate    results/runs/<run>/{counts,windows}/<role>/<slide>.csv
 hooknet compare     results/report/<dataset>/comparison/*.csv
 hooknet report      results/report/<dataset>/index.html, summary.json, tables/, figures/
 """
@@ -12,7 +12,7 @@ rule evaluate:
         prediction="results/runs/{run}/maps/{slide}.tif",
     output:
         counts="results/runs/{run}/counts/{role}/{slide}.csv",
-        windows="results/runs/{run}/counts/{role}/{slide}.windows.csv",
+        windows="results/runs/{run}/windows/{role}/{slide}.csv",
     log:
         "results/logs/evaluate/{run}/{slide}.{role}.log",
     benchmark:

@@ -164,7 +164,12 @@ def dataset_counts(wildcards):
 
 def dataset_windows(wildcards):
     """Where maps agree least and most with what they are scored against."""
-    return [path.with_suffix(".windows.csv") for path in dataset_counts(wildcards)]
+    return [
+        layout.windows_path(name, role, slide.id)
+        for name in dataset_runs(wildcards)
+        for slide in test_slides(RUNS[name])
+        for role in layout.roles_of(slide)
+    ]
 
 
 def dataset_results(wildcards):
