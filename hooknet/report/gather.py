@@ -19,7 +19,7 @@ from hooknet.io.records import read_json
 from hooknet.report import pictures
 from hooknet.report.data import ReportClass, ReportData, ReportSystem
 from hooknet.report.extras import extras
-from hooknet.report.lead import lead
+from hooknet.report.lead import lead, many
 from hooknet.report.notices import logged, notices
 from hooknet.report.provenance import provenance
 
@@ -54,7 +54,7 @@ def gather(
     main = next(iter(results))
     best = [run for run in runs if lead(results[main]).best in (run.system, run.experiment)]
     return ReportData(
-        title=f"{dataset}: {len({run.system for run in runs})} systems compared",
+        title=f"{dataset}: {many(len({run.system for run in runs}), 'system')} compared",
         dataset=dataset,
         classes=tuple(ReportClass(one.name, one.value, one.colour) for one in settings.label_map.classes),
         systems=_systems(runs, folders.runs),
@@ -89,7 +89,8 @@ def _one_seed(runs: list[Run]) -> list[Run]:
 def _description(project: Project, dataset: str) -> str:
     settings = project.dataset(dataset)
     patients = {one.patient_id for one in settings.slides}
-    text = f"{len(settings.slides)} slides of {len(patients)} patients, {len(settings.classes)} classes."
+    slides = f"{many(len(settings.slides), 'slide')} of {many(len(patients), 'patient')}"
+    text = f"{slides}, {len(settings.classes)} classes."
     if settings.phantom is not None:
         text += " The slides are a phantom: drawn by a program, made so that both fine detail and wide context matter."
     return text
