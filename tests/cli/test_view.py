@@ -28,7 +28,11 @@ def slides(tmp_path, monkeypatch):
 def viewing(*arguments):
     """The command in a process of its own, its URL, and what it said so far."""
     command = [sys.executable, "-m", "hooknet", "view", "--port", "0", "--no-browser", *FILES, *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Jobs in the background of a script are deaf to Ctrl-C, and so would be the process here.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         said = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+/", said)

@@ -9,8 +9,10 @@ from sklearn.metrics import f1_score
 
 from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import field_layout
-from hooknet.evaluation import compare as compared
+from hooknet.evaluation import score_tables
 from hooknet.evaluation import slides as slides_counted
+from hooknet.evaluation.compare import compare
+from hooknet.evaluation.system import System
 from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import count, merge
 from hooknet.metrics.scores import Scores, scores
@@ -103,7 +105,7 @@ def test_validation_counts_truth_against_prediction_at_the_target():
 
 def test_validation_and_final_evaluation_are_the_same_functions():
     assert validating.count is slides_counted.count is count
-    assert validating.scores is compared.scores is scores
+    assert validating.scores is score_tables.scores is scores
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -132,7 +134,7 @@ def test_validation_gives_the_very_numbers_that_the_evaluation_gives_of_the_same
     for field in fields(Scores):
         one, other = (getattr(of, field.name) for of in (module.validation_scores, evaluated))
         np.testing.assert_array_equal(one, other, err_msg=field.name)
-    tables = compared.compare([compared.System("made", "made", 1, slides)], ["one", "two"])
+    tables = compare([System("made", "made", 1, slides)], ["one", "two"])
     module.on_validation_epoch_end()
     told = tables.scores.set_index("class")["f1"]
     assert told["macro"] == module.told["validation_macro_f1"] == by_sklearn(truth, predicted)
