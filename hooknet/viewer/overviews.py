@@ -44,7 +44,7 @@ class PyramidMask:
     def __init__(self, path: Path, slide_size: tuple[int, int], slide_spacing: Spacing) -> None:
         """MaskError where the file is no mask, or not one of this slide."""
         self.mask = open_mask(path)
-        self.mask.check_same_slide(RasterGrid(*slide_size, slide_spacing.x, 1.0, 1.0))
+        self.mask.check_same_slide(RasterGrid.over(slide_size, slide_spacing, slide_spacing.x))
         self._coarser = number_of_overviews(self.mask.grid.width, self.mask.grid.height)
         self._handles: dict[int, Any] = {}
         self._samples: dict[int, tuple[Indices, Indices]] = {}
