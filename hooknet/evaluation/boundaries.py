@@ -12,8 +12,8 @@ import pandas as pd
 from hooknet.coordinates import blocks
 from hooknet.errors import MaskError
 from hooknet.evaluation import slides as counting
-from hooknet.evaluation.files import Format
 from hooknet.evaluation.system import Measured
+from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.metrics.boundaries import BoundaryScore, Points, elements, score_boundary
 from hooknet.metrics.confusion import count

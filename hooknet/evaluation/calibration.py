@@ -11,9 +11,9 @@ import pandas as pd
 from hooknet.coordinates import blocks
 from hooknet.errors import MaskError
 from hooknet.evaluation import slides as counting
-from hooknet.evaluation.files import Format
 from hooknet.evaluation.slides import NO_PREDICTION
 from hooknet.evaluation.system import Measured
+from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.io.probabilities import Probabilities
 from hooknet.metrics.calibration import (

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from hooknet.coordinates import RasterGrid, blocks
 from hooknet.errors import MaskError
-from hooknet.evaluation.files import Format
 from hooknet.evaluation.windows import WindowRater
+from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import Counts, count, no_counts
 

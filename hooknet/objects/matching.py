@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from math import ceil, floor, nan
@@ -18,12 +17,12 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from hooknet.config.objects import ObjectSettings
 from hooknet.errors import MaskError
-from hooknet.io.atomic import atomic
+from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.objects.detection import FoundObject
-from hooknet.objects.quantities import read_rows
 
 COLUMNS = ("slide", "class", "tp", "fp", "fn", "not_judged")
+FORMAT = Format(COLUMNS, "matched objects", "make it again with match-objects")
 # Rows of a mask that are looked at together under one object.
 STRIP = 512
 
@@ -119,18 +118,14 @@ def _annotated_share(one: FoundObject, mask: Mask) -> float:
 
 def write_matches(path: str | Path, slides: Mapping[str, Mapping[str, ObjectCounts]]) -> None:
     """Write a row a slide and class."""
-    with atomic(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for slide, found in slides.items():
-            for name, one in found.items():
-                writer.writerow((slide, name, *astuple(one)))
+    rows = ((slide, name, *astuple(one)) for slide, found in slides.items() for name, one in found.items())
+    FORMAT.write(path, rows)
 
 
 def read_matches(path: str | Path) -> dict[str, dict[str, ObjectCounts]]:
     """Slide -> class -> counts, in the file's order; MaskError when it is no such table."""
     found: dict[str, dict[str, ObjectCounts]] = {}
-    for line, (slide, name, *cells) in read_rows(path, COLUMNS, "match-objects"):
+    for line, (slide, name, *cells) in FORMAT.read(path):
         if not all(cell.isdecimal() for cell in cells):
             raise MaskError(
                 f"{path}: line {line} has {','.join(cells)}, wanted whole numbers; make it again with match-objects"

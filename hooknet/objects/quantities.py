@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from math import isfinite, nan
@@ -13,7 +12,7 @@ import numpy as np
 
 from hooknet.coordinates import blocks
 from hooknet.errors import MaskError
-from hooknet.io.atomic import atomic
+from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.objects.connected import regions
 
@@ -22,6 +21,7 @@ COLUMNS = (
     "slide", "class", "area_mm2", "tissue_share", "regions", "regions_per_mm2", "median_region_mm2",
     "largest_region_mm2",
 )  # fmt: skip
+FORMAT = Format(COLUMNS, "quantities", "make it again with quantify")
 BLOCK = 1024
 
 
@@ -97,19 +97,18 @@ def _within(mask: Mask, tissue: Mask | None) -> tuple[list[int], int]:
 
 def write_quantities(path: str | Path, slides: Mapping[str, Mapping[str, Quantity]]) -> None:
     """Write a row a slide and class; a cell stays empty where there is no number."""
-    with atomic(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for slide, found in slides.items():
-            for name, one in found.items():
-                cells = ["" if value != value else repr(value) for value in astuple(one)]
-                writer.writerow((slide, name, *cells))
+    rows = (
+        (slide, name, *("" if value != value else repr(value) for value in astuple(one)))
+        for slide, found in slides.items()
+        for name, one in found.items()
+    )
+    FORMAT.write(path, rows)
 
 
 def read_quantities(path: str | Path) -> dict[str, dict[str, Quantity]]:
     """Slide -> class -> quantities, in the file's order; MaskError when it is no such table."""
     found: dict[str, dict[str, Quantity]] = {}
-    for line, (slide, name, *cells) in read_rows(path, COLUMNS, "quantify"):
+    for line, (slide, name, *cells) in FORMAT.read(path):
         try:
             numbers = [nan if cell == "" else float(cell) for cell in cells]
             if not all(
@@ -127,23 +126,3 @@ def read_quantities(path: str | Path) -> dict[str, dict[str, Quantity]]:
             )
         found[slide][name] = one
     return found
-
-
-def read_rows(path: str | Path, columns: tuple[str, ...], command: str) -> list[tuple[int, list[str]]]:
-    """Number and cells of each line of a table with these columns; MaskError when it is none."""
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MaskError(f"{path}: cannot be read as a table ({error}); make it with {command}") from None
-    if not rows or tuple(rows[0]) != columns:
-        found = ",".join(rows[0]) if rows else "nothing"
-        raise MaskError(
-            f"{path}: starts with {found}, wanted {','.join(columns)}; make it again with {command}"
-        )
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(columns):
-            raise MaskError(
-                f"{path}: line {line} has {len(row)} cells, wanted {len(columns)}; make it again with {command}"
-            )
-    return list(enumerate(rows[1:], start=2))

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from hooknet.evaluation.calibration import TOP
 from hooknet.evaluation.compare import Comparison
 from hooknet.evaluation.system import MACRO
 from hooknet.report.data import ReportClass, ReportSystem
@@ -19,7 +20,6 @@ from hooknet.report.style import COLOURS, GREY, INK, blank, dress, legend_below,
 
 MARKERS = "osD^vP*X"
 SPREAD = 0.62  # of the room of a class that the systems' intervals take beside each other
-TOP = "(top)"
 # Bins with less of the pixels are not drawn: what a handful of them shows is chance.
 LEAST_OF_PIXELS = 1e-4
 

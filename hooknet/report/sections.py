@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hooknet.evaluation.calibration import TOP
 from hooknet.evaluation.cohort import TABLES
 from hooknet.evaluation.compare import Comparison
 from hooknet.report import difference_tables, figures, plots, score_tables
@@ -170,12 +171,12 @@ def _calibration(table: pd.DataFrame) -> Table:
     for system, of in table.groupby("system", sort=False):
         error = of.set_index("class")["ece"].reindex(names)
         rows.append((Cell(str(system)), *map(number, error.to_numpy(float))))
-    heads = ("System", *("highest class" if name == plots.TOP else name for name in names))
+    heads = ("System", *("highest class" if name == TOP else name for name in names))
     return Table(heads, tuple(rows), "Expected calibration error (15 bins): 0 is best.")
 
 
 def _reliability(extras: Extras, files: Files) -> Picture:
-    top = extras.calibration[extras.calibration["class"] == plots.TOP]
+    top = extras.calibration[extras.calibration["class"] == TOP]
     told = ", ".join(f"{one['system']} {share(float(one['ece']))}" for _, one in top.iterrows())
     alt = (
         f"Reliability diagram of the class with the highest probability; expected calibration error: {told}."

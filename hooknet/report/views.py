@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hooknet.io import agreement
 from hooknet.report import overlays
 from hooknet.report.data import Labels, ReportData, ReportOverlay, ReportRegion, Rgb
 from hooknet.report.files import Files, slug, uri
 
 # What was given another class than it has; told from every class by its name, not only by its colour.
-DIFFERS = (212, 0, 122)
+DIFFERS = agreement.COLOURS[agreement.DIFFERS]
 
 
 @dataclass(frozen=True)
