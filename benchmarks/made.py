@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.experiments import ExperimentSettings
-from hooknet.config.run import Run
+from hooknet.config.dense import DenseSettings
+from hooknet.config.run import DenseRun
 from hooknet.coordinates import PatchSpec
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.demo.cohort import PhantomSettings, make_slide
@@ -52,11 +52,11 @@ def index_of(slides: list[Path], spec: PatchSpec) -> CentreIndex:
     return load_index(files, NAMES, spec)
 
 
-def make_run(**settings: Any) -> Run:
+def make_run(**settings: Any) -> DenseRun:
     """A run on the drawn slides; ``settings`` are those of an experiment."""
     dataset = DatasetSettings(
         classes={name: {"value": VALUES[name], "colour": "#000000"} for name in NAMES},
         slides=[{"id": "benchmark1", "slide": "benchmark1.tif", "annotation": "-", "split": "test"}],
     )
-    experiment = ExperimentSettings.model_validate({"dataset": "made", "model": "hooknet", **settings})
-    return Run("made", experiment, dataset, 1, None)
+    experiment = DenseSettings.model_validate({"dataset": "made", "model": "hooknet", **settings})
+    return DenseRun("made", experiment, dataset, 1, None)

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.made import NAMES, draw_slide, index_of, make_run
 from benchmarks.table import Cell, Table, growth, in_turn, measured, peak_mib, ratio
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun
 from hooknet.data.index import CentreIndex
 from hooknet.data.samplers import EpochSampler
 from hooknet.training.batches import AHEAD, Batch, augmentation, balanced_draws, prepare, training_loader
@@ -69,7 +69,7 @@ SIZES = (
 class Trainer:
     """The steps of a training without what Lightning does around them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: DenseRun) -> None:
         network = new_network(run)
         self.module = Segmentation(network, augmentation(run), run.settings, NAMES).to(DEVICE)
         self.module.network.to(memory_format=torch.channels_last)
@@ -109,7 +109,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def endless(run: Run, index: CentreIndex, workers: int) -> Iterator[Batch]:
+def endless(run: DenseRun, index: CentreIndex, workers: int) -> Iterator[Batch]:
     """The mini-batches of a training."""
     draws = EpochSampler(balanced_draws(run, index), PAPER_STEPS)
     return iter(training_loader(run, index, draws, workers))

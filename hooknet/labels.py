@@ -12,13 +12,17 @@ NOT_ANNOTATED = 0
 
 @dataclass(frozen=True)
 class LabelClass:
-    """One class: ``value`` 1..K on disk, ``colour`` as #rrggbb, ``order`` of painting (low first)."""
+    """One class: ``value`` 1..K on disk, ``colour`` as #rrggbb, ``order`` of painting (low first).
+
+    ``raster_values``: the values that mean it in label rasters of users; its own where none are given.
+    """
 
     name: str
     value: int
     colour: str
     groups: tuple[str, ...]
     order: int
+    raster_values: tuple[int, ...] = ()
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -73,6 +77,11 @@ class LabelMap:
     def groups(self) -> tuple[str, ...]:
         """Every group that has a meaning, classes first."""
         return (*self._by_group, *self.hole_groups, *self.ignore_groups, *self.region_groups)
+
+    def raster_values(self) -> dict[int, int]:
+        """Value in a label raster of a user -> value of the class that it means; 0 stays 0."""
+        values = {raw: one.value for one in self.classes for raw in one.raster_values or (one.value,)}
+        return {NOT_ANNOTATED: NOT_ANNOTATED, **values}
 
     def palette(self) -> dict[int, tuple[int, int, int]]:
         """Value -> red, green, blue, for figures and TIFF colour tables."""

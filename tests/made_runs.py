@@ -13,8 +13,8 @@ import made_slides
 import numpy as np
 
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.experiments import ExperimentSettings
-from hooknet.config.run import Run
+from hooknet.config.dense import DenseSettings
+from hooknet.config.run import DenseRun
 from hooknet.data.index import SlideFiles
 from hooknet.groundtruth.centres import count_pixels, draw_centres, generator
 from hooknet.io.masks import Mask
@@ -55,8 +55,8 @@ def merged(one: dict, other: dict) -> dict:
     return found
 
 
-def make_run(seed: int = 1, **changes) -> Run:
-    settings = ExperimentSettings.model_validate(merged(SETTINGS, changes))
+def make_run(seed: int = 1, **changes) -> DenseRun:
+    settings = DenseSettings.model_validate(merged(SETTINGS, changes))
     dataset = DatasetSettings(
         classes={"one": {"value": 1, "colour": "#ff0000"}, "two": {"value": 2, "colour": "#0000ff"}},
         slides=[
@@ -64,7 +64,7 @@ def make_run(seed: int = 1, **changes) -> Run:
             for name, split in (("a", "training"), ("b", "validation"), ("c", "test"))
         ],
     )
-    return Run("made", settings, dataset, seed, None)
+    return DenseRun("made", settings, dataset, seed, None)
 
 
 def tissue_of(seed: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def tissue_of(seed: int) -> np.ndarray:
     return np.kron(made_slides.random_bits(8, 8, seed) + 1, np.ones((SIDE // 8, SIDE // 8), np.uint8))
 
 
-def make_slide(folder: Path, name: str, run: Run, seed: int) -> SlideFiles:
+def make_slide(folder: Path, name: str, run: DenseRun, seed: int) -> SlideFiles:
     """A slide, its label mask (a part of it is annotated) and its index."""
     classes = tissue_of(seed)
     noise = np.random.default_rng(seed).integers(-12, 13, (SIDE, SIDE, 3))
@@ -90,7 +90,7 @@ def make_slide(folder: Path, name: str, run: Run, seed: int) -> SlideFiles:
     return SlideFiles(name, slide, made_slides.square(0.5), labels_path, centres)
 
 
-def make_slides(folder: Path, run: Run) -> tuple[list[SlideFiles], list[SlideFiles]]:
+def make_slides(folder: Path, run: DenseRun) -> tuple[list[SlideFiles], list[SlideFiles]]:
     """Training and validation slides; made once."""
     made = {}
     for name, seed in (("a", 1), ("b", 2)):
@@ -111,7 +111,7 @@ def results(folder: Path):
     return TrainFiles(folder / "best.ckpt", folder / "last.ckpt", folder / "metrics.csv", folder / "state")
 
 
-def train_in(slides: Path, folder: Path, run: Run) -> None:
+def train_in(slides: Path, folder: Path, run: DenseRun) -> None:
     from hooknet.training.loop import train
 
     train(run, *make_slides(slides, run), results(folder))

@@ -35,5 +35,4 @@ def run(
         for line in close_colours(dataset.label_map.classes):
             print(f"dataset {name}: note: {line}")
     for run_name, one in everything.runs.items():
-        spacings = ", ".join(f"{spacing:g}" for spacing in one.settings.spacings)
-        print(f"run {run_name}: {one.settings.model}({spacings} µm/px) on {one.dataset_name}")
+        print(f"run {run_name}: {one.settings.told} on {one.dataset_name}")

@@ -39,7 +39,7 @@ def run(
         spacing
         for one in everything.experiments.values()
         if one.dataset == dataset
-        for spacing in one.spacings
+        for spacing in one.read_spacings
     }
     with Slide(str(settings.slide), settings.spacing_override) as opened:
         write_json(output, describe_slide(opened, sorted(spacings)))

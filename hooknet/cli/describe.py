@@ -17,7 +17,7 @@ def run(
     """Print the description."""
     from hooknet.config.document import nearest
     from hooknet.errors import ConfigError
-    from hooknet.models.describe import describe
+    from hooknet.models.describe import describe_experiment
 
     everything = project(datasets, experiments)
     if experiment is not None and experiment not in everything.experiments:
@@ -27,8 +27,7 @@ def run(
     told = []
     for name in chosen:
         settings = everything.experiments[name]
-        network = settings.network_settings(len(everything.dataset(settings.dataset).classes))
+        classes = len(everything.dataset(settings.dataset).classes)
         title = [f"== {name}"] if experiment is None else []
-        tile, rim = settings.infer.tile, settings.infer.rim
-        told.append("\n".join([*title, describe(settings.model, network, tile, rim)]))
+        told.append("\n".join([*title, describe_experiment(settings, classes)]))
     print("\n\n".join(told))

@@ -30,6 +30,7 @@ def run(
 ) -> None:
     """Write the checkpoint."""
     from hooknet.config.document import nearest
+    from hooknet.config.run import DenseRun, of_kind
     from hooknet.errors import ConfigError
     from hooknet.training.imported import import_keras
 
@@ -37,5 +38,6 @@ def run(
     if experiment not in everything.experiments:
         possible = nearest(experiment, list(everything.experiments))
         raise ConfigError(f"{experiments}: no experiment {experiment!r}; {possible}")
-    chosen = next(one for one in everything.runs.values() if one.experiment == experiment)
+    first = next(one for one in everything.runs.values() if one.experiment == experiment)
+    chosen = of_kind(first, DenseRun, "import-keras")
     import_keras(chosen, weights, int(input_scale), out)

@@ -47,9 +47,10 @@ def run(
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write the map."""
+    from hooknet.config.run import DenseRun, of_kind
     from hooknet.inference.whole_slide import MapFiles, infer
 
-    chosen = project(datasets, experiments).run(run)
+    chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "infer")
     infer(
         chosen,
         chosen.dataset.slide(slide),

@@ -38,6 +38,12 @@ SlidesFolder = Annotated[
     Path,
     typer.Option("--slides-folder", help="Folder with one folder of results per slide.", show_default=True),
 ]
+Splits = Annotated[Path, typer.Option(help="Sheet that make-splits wrote.")]
+# What every training writes.
+Best = Annotated[Path, typer.Option(help="Checkpoint of the best epoch to write.")]
+Last = Annotated[Path, typer.Option(help="Checkpoint of the last epoch to write.")]
+Metrics = Annotated[Path, typer.Option(help="Curves to write (CSV, a row an epoch).")]
+State = Annotated[Path, typer.Option(help="Folder for what an interrupted training needs to go on.")]
 
 
 def project(datasets: Path, experiments: Path) -> Project:

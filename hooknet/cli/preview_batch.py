@@ -44,16 +44,17 @@ def run(
     from dataclasses import replace
 
     from hooknet.config import layout
+    from hooknet.config.run import DenseRun, of_kind
     from hooknet.report.data import ReportClass
     from hooknet.report.preview import draw, save
     from hooknet.training.batches import slide_files
     from hooknet.training.preview import preview
 
-    chosen = project(datasets, experiments).run(run)
+    chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "preview-batch")
     if seed is not None:
         chosen = replace(chosen, seed=seed)
     folder = slides_folder or layout.splits_sheet(chosen.dataset_name).parent
-    files = slide_files(chosen, _training_slides(chosen, splits), folder)
+    files = slide_files(chosen.patch_spec, _training_slides(chosen, splits), folder)
     _check(files)
     classes = [ReportClass(one.name, one.value, one.colour) for one in chosen.dataset.label_map.classes]
     place = output or layout.run_folder(run) / "preview.png"

@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from hooknet.config.document import COLOUR, Settings, nearest
 from hooknet.config.objects import ObjectSettings
 from hooknet.config.sides import Side, check_sides, validates
+from hooknet.config.slides import FilePatterns, fill_row
+from hooknet.config.slides import SlideSettings as SlideSettings
 from hooknet.config.steps import (
     CentreSettings,
     PhantomOptions,
@@ -19,8 +21,7 @@ from hooknet.config.steps import (
     TissueSettings,
 )
 from hooknet.config.types import SPLITS as SPLITS
-from hooknet.config.types import Name, PositiveFloat, Split
-from hooknet.coordinates import PLAUSIBLE_SPACING, Spacing
+from hooknet.config.types import Name
 from hooknet.errors import ConfigError
 from hooknet.labels import LabelClass, LabelMap
 
@@ -31,86 +32,13 @@ class ClassSettings(Settings):
     value: Annotated[int, Field(ge=1, le=254)]
     colour: Annotated[str, Field(pattern=COLOUR)]
     groups: tuple[str, ...] | None = None
+    raster_values: tuple[Annotated[int, Field(ge=1, le=255)], ...] | None = None
     order: int | None = None
     objects: ObjectSettings | None = None
 
     def fed_by(self, name: str) -> tuple[str, ...]:
         """The annotation groups of the class called ``name``: that of its own name unless others are given."""
         return (name,) if self.groups is None else self.groups
-
-
-class SlideSettings(Settings):
-    """One slide: a row of the sheet."""
-
-    id: Name
-    slide: str | None = None
-    annotation: str | None = None
-    truth: str | None = None
-    patient: str | None = None
-    split: Split | None = None
-    fold: Annotated[int, Field(ge=0)] | None = None
-    spacing: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | None = None
-    infer_mask: str | None = None
-
-    @property
-    def spacing_override(self) -> Spacing | None:
-        """The spacing to believe instead of the file's."""
-        if self.spacing is None:
-            return None
-        return (
-            Spacing(*self.spacing) if isinstance(self.spacing, tuple) else Spacing(self.spacing, self.spacing)
-        )
-
-    @property
-    def patient_id(self) -> str:
-        """The patient; a slide without one is a patient of its own."""
-        return self.patient or self.id
-
-    @cached_property
-    def side(self) -> Side:
-        """What is given with the slide of who trains, validates and tests."""
-        return Side(self.split, self.fold)
-
-    @property
-    def may_test(self) -> bool:
-        """Whether some run may test on the slide: every slide of a fold does at some time."""
-        return self.fold is not None or self.split in (None, "test")
-
-    @field_validator("spacing", mode="before")
-    @classmethod
-    def _one_or_two_numbers(cls, value: Any) -> Any:
-        """A sheet says ``0.25``, or ``0.25 x 0.26`` where pixels are not square."""
-        parts = value.lower().split("x") if isinstance(value, str) else value
-        parts = parts if isinstance(parts, (list, tuple)) else (parts,)
-        low, high = PLAUSIBLE_SPACING
-        try:
-            numbers = () if any(isinstance(part, bool) for part in parts) else tuple(map(float, parts))
-        except (TypeError, ValueError):
-            numbers = ()
-        if value is not None and (
-            len(numbers) not in (1, 2) or not all(low <= one <= high for one in numbers)
-        ):
-            raise ValueError(
-                f"found {value!r}, wanted the spacing in µm/px ({low:g}..{high:g}), or one for x and one for y"
-            )
-        return numbers[0] if len(numbers) == 1 else numbers or None
-
-
-class FilePatterns(Settings):
-    """Where a slide's files are unless its row says so; ``{id}`` stands for the slide's id."""
-
-    slide: str | None = None
-    annotation: str | None = None
-    truth: str | None = None
-    infer_mask: str | None = None
-
-    @field_validator("*")
-    @classmethod
-    def _only_id(cls, pattern: str | None) -> str | None:
-        for name in re.findall(r"\{([^{}]*)\}", pattern or ""):
-            if name != "id":
-                raise ValueError(f"found {{{name}}} in {pattern!r}, possible: {{id}}")
-        return pattern
 
 
 class DatasetSettings(Settings):
@@ -138,7 +66,7 @@ class DatasetSettings(Settings):
         if not isinstance(section, dict) or not isinstance(section.get("slides"), (list, tuple)):
             return section
         patterns = section.get("files") or {}
-        slides = [_fill_row(row, patterns) for row in section["slides"]]
+        slides = [fill_row(row, patterns) for row in section["slides"]]
         return {**section, "slides": slides}
 
     @field_validator("classes")
@@ -151,6 +79,18 @@ class DatasetSettings(Settings):
             raise ValueError(
                 f"values are {values}, wanted 1..{len(values)}, each once (0 means not annotated)"
             )
+        return classes
+
+    @field_validator("classes")
+    @classmethod
+    def _raster_values(cls, classes: dict[str, ClassSettings]) -> dict[str, ClassSettings]:
+        seen: dict[int, str] = {}
+        for name, one in classes.items():
+            for raw in (one.value,) if one.raster_values is None else one.raster_values:
+                if seen.setdefault(raw, name) != name:
+                    raise ValueError(
+                        f"value {raw} of label rasters means {seen[raw]!r} and {name!r}; give both raster_values"
+                    )
         return classes
 
     @model_validator(mode="after")
@@ -254,6 +194,7 @@ class DatasetSettings(Settings):
                 one.colour.lower(),
                 one.fed_by(name),
                 position if one.order is None else one.order,
+                one.raster_values or (),
             )
             for position, (name, one) in enumerate(self.classes.items())
         )
@@ -286,16 +227,6 @@ class DatasetSettings(Settings):
     @cached_property
     def _by_id(self) -> dict[str, SlideSettings]:
         return {one.id: one for one in self.slides}
-
-
-def _fill_row(row: Any, patterns: Any) -> Any:
-    if not isinstance(row, dict) or not isinstance(patterns, dict):
-        return row
-    filled = {key: value for key, value in row.items() if value not in (None, "")}
-    for key, pattern in patterns.items():
-        if key in FilePatterns.model_fields and key not in filled and isinstance(pattern, str):
-            filled[key] = pattern.replace("{id}", str(row.get("id", "")))
-    return {key: None if value == "-" else value for key, value in filled.items()}
 
 
 def is_raster(path: str) -> bool:

@@ -66,6 +66,11 @@ def probabilities_path(run: str, slide: str) -> Path:
     return run_folder(run) / "probabilities" / f"{slide}.tif"
 
 
+def clusters_path(run: str) -> Path:
+    """The clusters of training patches, where a classifier's loss weighs by them."""
+    return run_folder(run) / "clusters.ckpt"
+
+
 def objects_path(run: str, slide: str) -> Path:
     """The objects found on a map, where classes are declared as objects."""
     return run_folder(run) / "objects" / f"{slide}.geojson"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hooknet.config import layout
-from hooknet.config.datasets import SPLITS, DatasetSettings
+from hooknet.config.checks import check_experiment
+from hooknet.config.datasets import DatasetSettings
 from hooknet.config.document import (
     PATTERNS,
     SAFE_NAME,
@@ -22,10 +23,12 @@ from hooknet.config.document import (
     place,
     read_document,
 )
-from hooknet.config.experiments import ExperimentSettings, ExperimentsFile
-from hooknet.config.run import Run
+from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.experiments import KINDS, ExperimentsFile, kind_of
+from hooknet.config.run import RefinerRun, Run, make_run
 from hooknet.config.sheets import read_sheet
-from hooknet.errors import ConfigError, ShapeError
+from hooknet.config.stages import with_parents
+from hooknet.errors import ConfigError
 
 CORRECT = "correct the path (paths start at the working directory)"
 
@@ -54,14 +57,20 @@ class Project:
                 folds = settings.folds
             for seed in settings.seeds:
                 for fold in folds:
-                    run = Run(name, settings, dataset, seed, fold)
+                    run = make_run(name, settings, dataset, seed, fold)
                     if run.name.lower() in taken:
                         raise ConfigError(
                             f"{self.experiments_file}: two runs are called {run.name!r}; rename one"
                         )
                     found[run.name] = run
                     taken.add(run.name.lower())
-        return found
+        return with_parents(found, str(self.experiments_file))
+
+    @cached_property
+    def part_runs(self) -> dict[str, Run]:
+        """The runs that only make heat maps to train refiners with: nothing of theirs is scored."""
+        found = [part for run in self.runs.values() if isinstance(run, RefinerRun) for part in run.parts]
+        return {part.name: part for part in found}
 
     def dataset(self, name: str) -> DatasetSettings:
         """The dataset of that name, or a ConfigError naming what there is."""
@@ -73,17 +82,25 @@ class Project:
 
     def run(self, name: str) -> Run:
         """The run of that name, or a ConfigError naming what there is."""
-        if name not in self.runs:
+        runs = {**self.runs, **self.part_runs}
+        if name not in runs:
             raise ConfigError(f"{self.experiments_file}: no run {name!r}; {nearest(name, list(self.runs))}")
-        return self.runs[name]
+        return runs[name]
 
     def mask_spacing(self, dataset: str) -> float:
         """Spacing of the dataset's label masks: the finest target spacing of its experiments (µm/px)."""
-        targets = [one.spacings[0] for one in self.experiments.values() if one.dataset == dataset]
-        if not targets:
+        users = {name: one for name, one in self.experiments.items() if one.dataset == dataset}
+        if not users:
             raise ConfigError(
                 f"{self.experiments_file}: no experiment uses dataset {dataset!r}, so its masks have no spacing; "
                 "add one"
+            )
+        wanted = [one.label_spacing_wanted for one in users.values()]
+        targets = [spacing for spacing in wanted if spacing is not None]
+        if not targets:
+            raise ConfigError(
+                f"{self.experiments_file}: no experiment of dataset {dataset!r} says the spacing of its label masks; "
+                f"give experiments.{next(iter(users))} a label_spacing"
             )
         return min(targets)
 
@@ -96,7 +113,7 @@ def load_project(datasets_file: str | Path, experiments_file: str | Path) -> Pro
     experiments = _load_experiments(experiments_path)
     for name, settings in experiments.items():
         where = f"{experiments_path}: experiments.{name}"
-        _check_experiment(where, settings, datasets)
+        check_experiment(where, settings, datasets)
     project = Project(datasets, experiments, datasets_path, experiments_path)
     _check_weights(project)
     if not project.runs:
@@ -120,16 +137,11 @@ def missing_files(project: Project) -> list[str]:
                     )
     made = {layout.run_folder(run) / name for run in project.runs for name in CHECKPOINTS}
     for name, experiment in project.experiments.items():
-        start = experiment.train.init_from
-        if start is not None and Path(start) not in made and not Path(start).is_file():
-            lines.append(
-                f"{project.experiments_file}: experiments.{name}.train.init_from: found no file {start!r}; {CORRECT}"
-            )
-        weights = experiment.checkpoint
-        if weights is not None and Path(weights) not in made and not Path(weights).is_file():
-            lines.append(
-                f"{project.experiments_file}: experiments.{name}.checkpoint: found no file {weights!r}; {CORRECT}"
-            )
+        for key, path in experiment.named_files().items():
+            if Path(path) not in made and not Path(path).is_file():
+                lines.append(
+                    f"{project.experiments_file}: experiments.{name}.{key}: found no file {path!r}; {CORRECT}"
+                )
     return lines
 
 
@@ -138,7 +150,7 @@ def _check_weights(project: Project) -> None:
     made = {layout.run_folder(name) / file: run for name, run in project.runs.items() for file in CHECKPOINTS}
     for run in project.runs.values():
         for key, path in (
-            ("train.init_from", run.settings.train.init_from),
+            ("train.init_from", run.settings.starts_from),
             ("checkpoint", run.settings.checkpoint),
         ):
             origin = None if path is None else made.get(Path(path))
@@ -187,16 +199,28 @@ def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
 
 def _load_experiments(path: Path) -> dict[str, ExperimentSettings]:
     document = read_document(path)
+    sections = build(ExperimentsFile, document, path, "").experiments
+    return {name: _load_experiment(path, document, name, section) for name, section in sections.items()}
+
+
+def _load_experiment(
+    path: Path, document: dict[str, Any], name: str, section: dict[str, Any]
+) -> ExperimentSettings:
+    own, defaults = document["experiments"][name], document.get("defaults")
+    model = section.get("model")
 
     def locate(location: Location) -> str:
         """Where it was written: in the experiment, or in the defaults that it starts from."""
-        if len(location) > 2 and location[0] == "experiments":
-            own = document["experiments"][location[1]]
-            if not _holds(own, location[2:]) and _holds(document.get("defaults"), location[2:]):
-                return place(path, "defaults", location[2:])
-        return place(path, "", location)
+        if location and not _holds(own, location):
+            if isinstance(model, str) and _holds(defaults, (model, *location)):
+                return place(path, "defaults", (model, *location))
+            if _holds(defaults, location):
+                return place(path, "defaults", location)
+        return place(path, f"experiments.{name}", location)
 
-    return build(ExperimentsFile, document, path, "", locate).experiments
+    if isinstance(model, str) and model not in KINDS:
+        raise ConfigError(f"{locate(('model',))}: found {model!r}; {nearest(model, list(KINDS))}")
+    return build(kind_of(section), section, path, f"experiments.{name}", locate)
 
 
 def _holds(section: Any, location: Location) -> bool:
@@ -227,41 +251,3 @@ def _check_phantoms(path: Path, datasets: dict[str, DatasetSettings]) -> None:
                         f"{path}: datasets.{name}: slide {slide.id!r}: {key}: found {found!r}, but a phantom's is "
                         f"drawn to {str(wanted)!r}; name that"
                     )
-
-
-def _check_experiment(where: str, settings: ExperimentSettings, datasets: dict[str, DatasetSettings]) -> None:
-    if settings.dataset not in datasets:
-        raise ConfigError(
-            f"{where}.dataset: no dataset {settings.dataset!r}; {nearest(settings.dataset, list(datasets))}"
-        )
-    dataset = datasets[settings.dataset]
-    try:
-        settings.network_settings(len(dataset.classes))
-    except ShapeError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    folds = dataset.folds
-    if settings.folds is not None and folds is None:
-        raise ConfigError(
-            f"{where}.folds: found {list(settings.folds)}, but dataset {settings.dataset!r} has no folds; "
-            "leave the key out"
-        )
-    if settings.folds is not None and (folds is None or not set(settings.folds) <= set(folds)):
-        raise ConfigError(f"{where}.folds: found {list(settings.folds)}, possible: {list(folds or ())}")
-    if folds is None and dataset.splits is None:
-        for split in SPLITS if settings.checkpoint is None else ("test",):
-            if not any(one.split == split for one in dataset.slides):
-                raise ConfigError(
-                    f"{where}: dataset {settings.dataset!r} has no slide in split {split!r}; give it one"
-                )
-    for name, kind in dataset.classes.items():
-        if kind.objects is not None and kind.objects.low is not None and not settings.infer.probabilities:
-            raise ConfigError(
-                f"{where}.infer.probabilities: found false, but objects of class {name!r} of dataset "
-                f"{settings.dataset!r} have thresholds of probability; set it to true"
-            )
-    if settings.infer.over == "mask":
-        for one in dataset.slides:
-            if one.infer_mask is None and one.may_test:
-                raise ConfigError(
-                    f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
-                )

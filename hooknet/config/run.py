@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hooknet.config import layout
+from hooknet.config.classifier import ClassifierSettings
 from hooknet.config.datasets import DatasetSettings, SlideSettings
-from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.dense import DenseSettings
+from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.parts import Part, in_part
+from hooknet.config.refiner import RefinerSettings, TissueMapSettings
 from hooknet.config.sides import Side, split_in_run
 from hooknet.config.types import Split
+from hooknet.coordinates import PatchSpec
 from hooknet.errors import ConfigError
+from hooknet.shapes.classifier import ClassifierShape
+from hooknet.shapes.refiner import RefinerShape
 from hooknet.shapes.unet import UNetSettings
 
 
@@ -42,28 +49,21 @@ class Run:
         return self.settings.dataset
 
     @property
-    def weights(self) -> Path:
-        """The checkpoint that predicts: what training makes, or the one the experiment names."""
+    def weights(self) -> Path | None:
+        """The checkpoint that predicts: what training makes, or what the experiment names; None where there is none."""
         named = self.settings.checkpoint
         return layout.run_folder(self.name) / "best.ckpt" if named is None else Path(named)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers."""
+        return 0
 
     def training_settings(self) -> dict[str, Any]:
         """All that weights depend on: not how a map will be inferred, nor by what means patches are read."""
         classes = [(one.name, one.value) for one in self.dataset.label_map.classes]
-        left_out: Any = {
-            "infer": True,
-            "seeds": True,
-            "folds": True,
-            "checkpoint": True,
-            "train": {"workers", "cache_mb"},
-        }
-        settings = self.settings.model_dump(mode="json", exclude=left_out)
+        settings = self.settings.weights_depend_on()
         return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
-
-    @property
-    def network(self) -> UNetSettings:
-        """What the network is built from."""
-        return self.settings.network_settings(len(self.dataset.classes))
 
     def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
         """The slides of ``training``, ``validation`` or ``test``, see :func:`hooknet.config.sides.split_in_run`.
@@ -85,3 +85,154 @@ class Run:
                 f"wanted its {wanted}; make it again with make-splits"
             )
         return split_in_run(side, self.fold, folds, said)
+
+
+@dataclass(frozen=True)
+class DenseRun(Run):
+    """A run of a network that predicts a class per pixel."""
+
+    settings: DenseSettings
+
+    @property
+    def network(self) -> UNetSettings:
+        """What the network is built from."""
+        return self.settings.network_settings(len(self.dataset.classes))
+
+    @property
+    def patch_spec(self) -> PatchSpec:
+        """The patches it is trained on."""
+        return self.network.shape.patch_spec
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers."""
+        return self.network.shape.parameter_count
+
+
+@dataclass(frozen=True)
+class ClassifierRun(Run):
+    """A run of a patch classifier; with a ``part``, one that is trained without it, to predict it."""
+
+    settings: ClassifierSettings
+    part: Part | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return super().name if self.part is None else f"{super().name}-{self.part}"
+
+    @property
+    def shape(self) -> ClassifierShape:
+        """What the network is built from."""
+        return self.settings.shape(len(self.dataset.classes))
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers."""
+        return self.shape.parameter_count
+
+    @property
+    def patch_spec(self) -> PatchSpec:
+        """The patches it is trained on: of their labels the px at the centre counts."""
+        return PatchSpec(self.settings.patch_size, 1, (self.settings.spacing,))
+
+    @property
+    def clusters_file(self) -> Path | None:
+        """Where its clusters are, if its loss has any."""
+        return None if self.settings.clusters is None else layout.clusters_path(self.name)
+
+    def training_settings(self) -> dict[str, Any]:
+        """Also the part that it is trained without."""
+        return {**super().training_settings(), "part": None if self.part is None else str(self.part)}
+
+    def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
+        """Those of the whole run; with a part, its slides are for ``test`` and the others of training train."""
+        if self.part is None or split == "validation":
+            return super().slides(split, assigned)
+        training = super().slides("training", assigned)
+        held = in_part(training, self.part)
+        return tuple(one for one in training if (one.id in held) == (split == "test"))
+
+    def without(self, part: Part) -> ClassifierRun:
+        """The run that is trained without a part of its training patients."""
+        return replace(self, part=part)
+
+
+@dataclass(frozen=True)
+class RefinerRun(Run):
+    """A run of a refiner, and the run of the classifier whose heat maps it sees."""
+
+    settings: RefinerSettings
+    parent: ClassifierRun | None = None
+
+    @property
+    def shape(self) -> RefinerShape:
+        """What the network is built from."""
+        return self.settings.shape(len(self.dataset.classes))
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers, its parent's not counted."""
+        return self.shape.parameter_count
+
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Values of the classes that the loss counts, and whose heat maps are seen."""
+        names = self.settings.foreground or self.dataset.label_map.names
+        return tuple(self.dataset.classes[name].value for name in names)
+
+    @property
+    def parts(self) -> tuple[ClassifierRun, ...]:
+        """The runs that make heat maps of training slides, each of those that it did not see."""
+        if self.parent is None or self.settings.heat_maps == "in_sample":
+            return ()
+        count = self.settings.parts
+        return tuple(self.parent.without(Part(number, count)) for number in range(count))
+
+    def heat_maps(self, split: str, assigned: Mapping[str, Side] | None = None) -> dict[str, str]:
+        """Slide -> the run that makes its heat map; empty for a refiner that sees none."""
+        if self.parent is None:
+            return {}
+        slides = self.slides(split, assigned)
+        if split != "training" or not self.parts:
+            return {one.id: self.parent.name for one in slides}
+        return {one.id: part.name for part in self.parts for one in part.slides("test", assigned)}
+
+
+@dataclass(frozen=True)
+class TissueRun(Run):
+    """The tissue mask as a map."""
+
+    settings: TissueMapSettings
+
+    @property
+    def weights(self) -> Path | None:
+        """None."""
+        return None
+
+
+RunT = TypeVar("RunT", bound=Run)
+KINDS: dict[type[ExperimentSettings], type[Run]] = {
+    DenseSettings: DenseRun,
+    ClassifierSettings: ClassifierRun,
+    RefinerSettings: RefinerRun,
+    TissueMapSettings: TissueRun,
+}
+
+
+def make_run(
+    experiment: str, settings: ExperimentSettings, dataset: DatasetSettings, seed: int, fold: int | None
+) -> Run:
+    """The run of the kind of its settings; a refiner's has no parent yet."""
+    return KINDS[type(settings)](experiment, settings, dataset, seed, fold)
+
+
+def of_kind(run: Run, kind: type[RunT], command: str) -> RunT:
+    """The run itself where it is of the kind; ConfigError, naming what its model is, where it is not."""
+    if not isinstance(run, kind):
+        models = {DenseRun: "unet, hooknet or mrn", ClassifierRun: "classifier", RefinerRun: "refiner"}
+        raise ConfigError(
+            f"run {run.name}: found model {run.settings.model}, {command} wants {models.get(kind, 'tissue')}; "
+            "name a run of such an experiment"
+        )
+    return run

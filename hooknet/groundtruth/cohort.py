@@ -81,7 +81,7 @@ def check_classes(project: Project, dataset: str, assigned: Mapping[str, Side], 
     """
     names, made = project.dataset(dataset).label_map.names, project.dataset(dataset).splits
     for run in project.runs.values():
-        if run.dataset_name != dataset or run.settings.checkpoint is not None:
+        if run.dataset_name != dataset or not run.settings.is_trained:
             continue
         for split in SPLITS:
             seen_with = {one.id: _seen_with(split, roles_of(one)) for one in run.slides(split, assigned)}

@@ -186,8 +186,10 @@ def rasterise_raster(
     Each px takes the value under its centre.  MaskError for a raster that does not cover the slide, and for
     values that no class has.
     """
-    pixels = np.zeros(256, dtype=np.int64)
-    names = label_map.names
+    names, meant = label_map.names, label_map.raster_values()
+    classes = np.zeros(256, dtype=np.uint8)
+    classes[list(meant)] = list(meant.values())
+    pixels = np.zeros(256, dtype=np.int64)  # of each value as it stands in the raster
     with (
         open_raster(raster_path, slide_size) as raster,
         create_mask(path, grid, names, label_map.palette()) as writer,
@@ -198,13 +200,13 @@ def rasterise_raster(
                 pixels[NOT_ANNOTATED] += labels.size
                 continue
             pixels += np.bincount(labels.ravel(), minlength=256)
-            if not pixels[len(names) + 1 :].any():
-                writer.write(column, row, labels)
-        if pixels[len(names) + 1 :].any():
+            if set(np.flatnonzero(pixels)) <= set(meant):
+                writer.write(column, row, classes[labels])
+        if not set(np.flatnonzero(pixels)) <= set(meant):
             found = ", ".join(map(str, np.flatnonzero(pixels)))
-            wanted = ", ".join(f"{value} {name}" for value, name in enumerate(names, start=1))
+            wanted = ", ".join(f"{raw} {names[value - 1]}" for raw, value in meant.items() if value)
             raise MaskError(f"{raster_path}: found values {found}, wanted 0 (not annotated), {wanted}")
-    counted = {value: int(pixels[value]) for value in range(1, len(names) + 1)}
+    counted = {value: int(pixels[classes == value].sum()) for value in range(1, len(names) + 1)}
     _report(path, counted, label_map)
     return counted
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hooknet.config.classifier import ClassifierSettings
+from hooknet.config.dense import DenseSettings
+from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.refiner import RefinerSettings
+from hooknet.shapes.classifier import ClassifierShape
 from hooknet.shapes.hooks import branch_name
+from hooknet.shapes.refiner import RefinerShape
 from hooknet.shapes.tiles import stride_unit
 from hooknet.shapes.unet import UNetSettings, UNetShape
 from hooknet.shapes.work import Convolution
@@ -13,6 +19,37 @@ from hooknet.shapes.work import Convolution
 COLUMN = 34
 # The view that is told of where settings name none: memory and the slide decide.
 LARGEST_TILE = 2300
+
+
+def describe_experiment(settings: ExperimentSettings, classes: int) -> str:
+    """Several lines on what an experiment's network looks like, for a dataset of so many classes."""
+    if isinstance(settings, DenseSettings):
+        infer = settings.infer
+        return describe(settings.model, settings.network_settings(classes), infer.tile, infer.rim)
+    lines = [settings.told]
+    if isinstance(settings, ClassifierSettings):
+        lines += _classifier(settings, settings.shape(classes))
+    if isinstance(settings, RefinerSettings):
+        lines += _refiner(settings, settings.shape(classes))
+    return "\n".join(lines)
+
+
+def _classifier(settings: ClassifierSettings, shape: ClassifierShape) -> list[str]:
+    side = settings.patch_size * settings.spacing
+    return [
+        f"{shape.parameter_count:,} parameters, {shape.classes} classes, {settings.network.layout} layout",
+        f"patch {settings.patch_size} px at {settings.spacing:g} µm/px: sees {side:g} µm, "
+        f"{shape.multiply_accumulates / 1e6:,.0f} MMAC",
+        f"heat map: a px every {settings.cell} px, {settings.cell * settings.spacing:g} µm",
+    ]
+
+
+def _refiner(settings: RefinerSettings, shape: RefinerShape) -> list[str]:
+    of = "stretched" if settings.stretch else "padded"
+    return [
+        f"{shape.parameter_count:,} parameters, {shape.classes} classes, {shape.inputs} channels in",
+        f"whole slides {of} to {shape.size} px: a slide of 25 mm has px of {25_000 / shape.size:.3g} µm",
+    ]
 
 
 def describe(model: str, settings: UNetSettings, largest_tile: int | None, rim: int | None = None) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError
 from hooknet.models.checkpoint import restore, save_checkpoint
 from hooknet.models.keras_file import read_keras
@@ -17,7 +17,7 @@ from hooknet.training.weights import checkpoint_spec
 logger = logging.getLogger(__name__)
 
 
-def import_keras(run: Run, weights: Path, input_scale: int, out: Path) -> None:
+def import_keras(run: DenseRun, weights: Path, input_scale: int, out: Path) -> None:
     """Write the checkpoint that the run's experiment would use; CheckpointError for weights that do not fit it.
 
     Of the run only the experiment counts: the weights have no seed, no fold and no slides of ours.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun
 from hooknet.coordinates import PatchSpec
 from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, prepare, training_loader
@@ -48,14 +48,14 @@ class Preview:
     shuffled: bool
 
 
-def preview(run: Run, training: Sequence[SlideFiles], patches: int) -> Preview:
+def preview(run: DenseRun, training: Sequence[SlideFiles], patches: int) -> Preview:
     """The first ``patches`` that training this run from its start gives its network, number for number.
 
     They come from the run's own sampler, loader and augmentation, in whole mini-batches.  ConfigError where
     a class is missing, as in training.
     """
     shape = run.network.shape
-    index = complete_index(run, "training", training)
+    index = complete_index(run, "training", training, run.patch_spec)
     draws = balanced_draws(run, index)
     batches = [draws.next_batch() for _ in range(ceil(patches / run.settings.train.batch))]
     augment = augmentation(run)

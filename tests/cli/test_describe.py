@@ -4,7 +4,7 @@ import pytest
 from made_cohort import hooknet
 
 from hooknet.config.project import load_project
-from hooknet.models.describe import describe as describe_network
+from hooknet.models.describe import describe_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,9 +89,23 @@ def test_every_example_can_be_described():
         datasets = own if own.is_file() else Path("config/datasets.yaml")
         project = load_project(datasets, example / "experiments.yaml")
         for name, one in project.experiments.items():
-            network = one.network_settings(len(project.dataset(one.dataset).classes))
-            told = describe_network(one.model, network, one.infer.tile)
-            assert f"{network.shape.parameter_count:,} parameters" in told, name
+            run = next(run for run in project.runs.values() if run.experiment == name)
+            told = describe_experiment(one, len(run.dataset.classes))
+            assert run.weights is None or f"{run.parameter_count:,} parameters" in told, name
+
+
+@pytest.mark.parametrize(
+    ("experiment", "lines"),
+    [
+        ("mob_pw", ["classifier mobilenetv2(1 µm/px)", "2,352,174 parameters, 2 classes, keras layout",
+                    "patch 256 px at 1 µm/px: sees 256 µm, 391 MMAC", "heat map: a px every 256 px, 256 µm"]),
+        ("h2gnet", ["refiner unet(1024 px, heat maps of mob_pw)", "11,563,410 parameters, 2 classes, 4 channels in",
+                    "whole slides padded to 1024 px: a slide of 25 mm has px of 24.4 µm"]),
+        ("otsu", ["tissue as tumour"]),
+    ],
+)  # fmt: skip
+def test_stages_are_described_by_what_they_see(experiment, lines):
+    assert describe("breast_h2g", experiment).out.splitlines() == lines
 
 
 def test_unknown_experiment_is_answered_with_the_nearest():

@@ -69,7 +69,7 @@ KEYS = (
          "datasets.colon.classes.gland.colour: found 'red', wanted a colour like '#c1121f' (in quotes)"),
         ({"classes": classes(gland={"color": "#ffffff"})},
          "datasets.colon.classes.gland.color: unknown key; did you mean 'colour'? "
-         "possible: value, colour, groups, order, objects"),
+         "possible: value, colour, groups, raster_values, order, objects"),
         ({"classes": classes(**{"two words": {"value": 3, "colour": "#ffffff"}})},
          "datasets.colon.classes.two words: found 'two words', wanted letters, digits, '_', '.' or '-', "
          "the first a letter or a digit"),
@@ -120,7 +120,7 @@ def test_wrong_keys_and_values_are_one_exact_line(tmp_path, changes, message):
          "datasets.colon.slides.0.id: found 7, wanted text (in quotes where it looks like a number)"),
         (slides({"patinet": "p1"}, {}, {}),
          "datasets.colon.slides.0.patinet: unknown key; did you mean 'patient'? "
-         "possible: id, slide, annotation, truth, patient, split, fold, spacing, infer_mask"),
+         "possible: id, slide, annotation, truth, patient, grade, split, fold, spacing, infer_mask"),
         (slides({}, {"id": "a"}, {}), "datasets.colon: slide id 'a' stands twice (also as 'a'); ids are unique"),
         (slides({}, {"id": "A"}, {}), "datasets.colon: slide id 'A' stands twice (also as 'a'); ids are unique"),
         (slides({"split": "train"}, {}, {}),

@@ -46,8 +46,11 @@ def test_every_example_is_looked_at():
     assert {path.name for path in EXAMPLES.iterdir()} == {
         "apply",
         "breast",
+        "breast_h2g",
         "lung",
         "glas",
+        "glas_h2g",
+        "phantom_h2g",
         "phantom_study",
     }
 
@@ -166,6 +169,50 @@ def test_the_phantom_study_asks_the_papers_question_with_a_control():
     assert_about_equal_size(project)
 
 
+DESIGNS = [
+    ("otsu", "tissue", None), ("unet_lr", "refiner unet", None), ("inc_pw", "classifier inceptionv3", None),
+    ("mob_pw", "classifier mobilenetv2", None), ("mob_km_pw", "classifier mobilenetv2", None),
+    ("agunet", "refiner agunet", "mob_pw"), ("dagunet", "refiner dagunet", "mob_pw"),
+    ("doubleunet", "refiner doubleunet", "mob_pw"), ("h2gnet", "refiner unet", "mob_pw"),
+    ("h2gnet_km", "refiner unet", "mob_km_pw"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["breast_h2g", "glas_h2g", "phantom_h2g"])
+def test_the_nine_designs_of_the_poster_and_the_best_on_the_other_parent(name):
+    found = example(name).experiments
+    assert [(key, one.kind, getattr(one, "parent", None)) for key, one in found.items()] == DESIGNS
+    assert found["mob_km_pw"].clusters.k == 10
+    plain, weighed = (
+        found[key].model_dump(exclude={"clusters", "parent"}) for key in ("mob_pw", "mob_km_pw")
+    )
+    assert plain == weighed
+
+
+def test_the_large_example_is_as_published():
+    project = example("breast_h2g")
+    patches, refiner = project.runs["mob_pw"], project.runs["h2gnet"]
+    assert (patches.settings.spacing, patches.settings.patch_size, patches.settings.train.batch) == (
+        1.0,
+        256,
+        64,
+    )
+    assert (refiner.settings.size, refiner.shape.inputs, refiner.settings.train.accumulate) == (1024, 4, 4)
+    assert {one.grade for one in patches.dataset.slides} == {"I", "II", "III"}
+    assert len(project.part_runs) == 2 * 5
+
+
+@pytest.mark.parametrize("name", ["glas_h2g", "phantom_h2g"])
+def test_the_small_examples_fit_two_cores(name):
+    for run in example(name).runs.values():
+        if run.settings.model == "classifier":
+            assert run.settings.cell == 64
+            assert run.settings.train.epochs <= 30
+        if run.settings.model == "refiner":
+            assert run.settings.size == 256
+            assert run.settings.train.epochs <= 30
+
+
 def test_glas_folds_rotate_and_keep_patients_whole():
     project = example("glas")
     sides = {}
@@ -180,10 +227,11 @@ def test_glas_folds_rotate_and_keep_patients_whole():
 
 
 @pytest.mark.skipif(not GLAS.is_dir(), reason="needs the GlaS fields beside the repository")
-def test_glas_names_files_that_are_there_and_all_of_them():
-    project = example("glas")
+@pytest.mark.parametrize("name", ["glas", "glas_h2g"])
+def test_glas_names_files_that_are_there_and_all_of_them(name):
+    project = example(name)
     assert missing_files(project) == []
-    named = {Path(one.slide).name for one in project.datasets["glas"].slides}
+    named = {Path(one.slide).name for one in project.datasets[name].slides}
     assert named == {path.name for path in (GLAS / "slides").glob("*.tif")}
 
 

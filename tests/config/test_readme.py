@@ -8,9 +8,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from hooknet.config.classifier import ClassifierSettings
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.experiments import ExperimentSettings, ExperimentsFile
+from hooknet.config.dense import DenseSettings
+from hooknet.config.experiments import ExperimentsFile
 from hooknet.config.project import load_project
+from hooknet.config.refiner import RefinerSettings, TissueMapSettings
 
 README = Path(__file__).resolve().parents[2] / "config" / "README.md"
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \|([^|]*)\| (`[^`]*`) \| ([^|]+) \|$", re.MULTILINE)
@@ -29,16 +32,22 @@ def sections(path, model):
     yield path, model
     for key, field in model.model_fields.items():
         inner = inner_model(field.annotation)
-        if inner is not None and inner is not ExperimentSettings:
+        if inner is not None:
             yield from sections(NAMES.get(f"{path}.{key}", f"{path}.{key}"), inner)
 
 
 def models():
-    return {
+    found = {
         **dict(sections("datasets.NAME", DatasetSettings)),
         **dict(sections("experiments.yaml", ExperimentsFile)),
-        **dict(sections("experiments.NAME", ExperimentSettings)),
+        **dict(sections("experiments.NAME", DenseSettings)),
+        **dict(sections("experiments.CLASSIFIER", ClassifierSettings)),
+        **dict(sections("experiments.REFINER", RefinerSettings)),
+        **dict(sections("experiments.TISSUE", TissueMapSettings)),
     }
+    # Patches are augmented alike, whatever is learnt of them.
+    assert found.pop("experiments.CLASSIFIER.augment") is found["experiments.NAME.augment"]
+    return found
 
 
 def documented():
@@ -69,7 +78,7 @@ def test_walk_reaches_nested_sections_of_both_files():
         "datasets.NAME.slides",
         "experiments.NAME.network.hooks",
     } <= set(models())
-    assert len(models()) == 17
+    assert len(models()) == 29
 
 
 @pytest.mark.parametrize("heading", sorted(models()))

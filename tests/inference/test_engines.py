@@ -12,7 +12,7 @@ import pytest
 import torch
 from made_maps import planned, segmented
 
-from hooknet.config.experiments import InferOptions
+from hooknet.config.dense import InferOptions
 from hooknet.errors import CheckpointError
 from hooknet.inference import choice, openvino_engine
 from hooknet.inference.agreement import Agreement, agreement, compared, small_tile

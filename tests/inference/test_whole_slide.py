@@ -13,7 +13,7 @@ import rasterio
 from made_maps import segmented
 
 from hooknet.config.datasets import SlideSettings
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError, MaskError, SlideError
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.memory import BESIDES, OutOfMemory, tile_bytes
@@ -179,7 +179,7 @@ def test_weights_for_other_classes_are_refused(tmp_path):
         "one": {"value": 2, "colour": "#ff0000"},
     }
     section = {**run.dataset.model_dump(), "classes": classes}
-    other = Run("made", run.settings, type(run.dataset).model_validate(section), 1, None)
+    other = DenseRun("made", run.settings, type(run.dataset).model_validate(section), 1, None)
     with pytest.raises(
         CheckpointError, match=r"trained with classes \['one', 'two'\], run made has \['two', 'one'\]"
     ):

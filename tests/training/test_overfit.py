@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.dense import DenseSettings
 from hooknet.data.patches import PatchDataset
 from hooknet.models.table import build_model
 from hooknet.training.module import Segmentation
@@ -68,7 +68,7 @@ class Quiet(Segmentation):
 
 def made(system, **more):
     """A system with first weights, and a source of batches for it."""
-    settings = ExperimentSettings.model_validate(
+    settings = DenseSettings.model_validate(
         made_runs.merged(
             made_runs.SETTINGS, {**SYSTEMS[system], "network": {"filters": 6}, "train": {"l2": 1e-4}, **more}
         )

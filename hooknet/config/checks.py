@@ -1,0 +1,56 @@
+"""What is checked of an experiment with its dataset, before a file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hooknet.config.datasets import SPLITS, DatasetSettings
+from hooknet.config.document import nearest
+from hooknet.config.experiment import ExperimentSettings
+from hooknet.errors import ConfigError, ShapeError
+
+
+def check_experiment(
+    where: str, settings: ExperimentSettings, datasets: Mapping[str, DatasetSettings]
+) -> None:
+    """ConfigError, at ``where``, for an experiment that its dataset cannot serve."""
+    if settings.dataset not in datasets:
+        raise ConfigError(
+            f"{where}.dataset: no dataset {settings.dataset!r}; {nearest(settings.dataset, list(datasets))}"
+        )
+    dataset = datasets[settings.dataset]
+    try:
+        settings.check_classes(tuple(dataset.classes))
+    except (ShapeError, ConfigError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+    _check_sides(where, settings, dataset)
+    for name, kind in dataset.classes.items():
+        if kind.objects is not None and kind.objects.low is not None and not settings.keeps_probabilities:
+            raise ConfigError(
+                f"{where}.infer.probabilities: found false, but objects of class {name!r} of dataset "
+                f"{settings.dataset!r} have thresholds of probability; set it to true"
+            )
+    if settings.predicts_over == "mask":
+        for one in dataset.slides:
+            if one.infer_mask is None and one.may_test:
+                raise ConfigError(
+                    f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
+                )
+
+
+def _check_sides(where: str, settings: ExperimentSettings, dataset: DatasetSettings) -> None:
+    """Whether the folds are there, and every split that is needed has a slide."""
+    folds = dataset.folds
+    if settings.folds is not None and folds is None:
+        raise ConfigError(
+            f"{where}.folds: found {list(settings.folds)}, but dataset {settings.dataset!r} has no folds; "
+            "leave the key out"
+        )
+    if settings.folds is not None and (folds is None or not set(settings.folds) <= set(folds)):
+        raise ConfigError(f"{where}.folds: found {list(settings.folds)}, possible: {list(folds or ())}")
+    if folds is None and dataset.splits is None:
+        for split in SPLITS if settings.is_trained else ("test",):
+            if not any(one.split == split for one in dataset.slides):
+                raise ConfigError(
+                    f"{where}: dataset {settings.dataset!r} has no slide in split {split!r}; give it one"
+                )

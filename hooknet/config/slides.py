@@ -1,0 +1,100 @@
+"""Slides of a dataset: the rows of its sheet, and where their files are."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from hooknet.config.document import Settings
+from hooknet.config.sides import Side
+from hooknet.config.types import Name, PositiveFloat, Split
+from hooknet.coordinates import PLAUSIBLE_SPACING, Spacing
+
+
+class SlideSettings(Settings):
+    """One slide: a row of the sheet."""
+
+    id: Name
+    slide: str | None = None
+    annotation: str | None = None
+    truth: str | None = None
+    patient: str | None = None
+    grade: str | None = None
+    split: Split | None = None
+    fold: Annotated[int, Field(ge=0)] | None = None
+    spacing: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | None = None
+    infer_mask: str | None = None
+
+    @property
+    def spacing_override(self) -> Spacing | None:
+        """The spacing to believe instead of the file's."""
+        if self.spacing is None:
+            return None
+        return (
+            Spacing(*self.spacing) if isinstance(self.spacing, tuple) else Spacing(self.spacing, self.spacing)
+        )
+
+    @property
+    def patient_id(self) -> str:
+        """The patient; a slide without one is a patient of its own."""
+        return self.patient or self.id
+
+    @cached_property
+    def side(self) -> Side:
+        """What is given with the slide of who trains, validates and tests."""
+        return Side(self.split, self.fold)
+
+    @property
+    def may_test(self) -> bool:
+        """Whether some run may test on the slide: every slide of a fold does at some time."""
+        return self.fold is not None or self.split in (None, "test")
+
+    @field_validator("spacing", mode="before")
+    @classmethod
+    def _one_or_two_numbers(cls, value: Any) -> Any:
+        """A sheet says ``0.25``, or ``0.25 x 0.26`` where pixels are not square."""
+        parts = value.lower().split("x") if isinstance(value, str) else value
+        parts = parts if isinstance(parts, (list, tuple)) else (parts,)
+        low, high = PLAUSIBLE_SPACING
+        try:
+            numbers = () if any(isinstance(part, bool) for part in parts) else tuple(map(float, parts))
+        except (TypeError, ValueError):
+            numbers = ()
+        if value is not None and (
+            len(numbers) not in (1, 2) or not all(low <= one <= high for one in numbers)
+        ):
+            raise ValueError(
+                f"found {value!r}, wanted the spacing in µm/px ({low:g}..{high:g}), or one for x and one for y"
+            )
+        return numbers[0] if len(numbers) == 1 else numbers or None
+
+
+class FilePatterns(Settings):
+    """Where a slide's files are unless its row says so; ``{id}`` stands for the slide's id."""
+
+    slide: str | None = None
+    annotation: str | None = None
+    truth: str | None = None
+    infer_mask: str | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _only_id(cls, pattern: str | None) -> str | None:
+        for name in re.findall(r"\{([^{}]*)\}", pattern or ""):
+            if name != "id":
+                raise ValueError(f"found {{{name}}} in {pattern!r}, possible: {{id}}")
+        return pattern
+
+
+def fill_row(row: Any, patterns: Any) -> Any:
+    """A row of the sheet, completed from the patterns of ``files``; ``-`` in it means "none"."""
+    if not isinstance(row, dict) or not isinstance(patterns, dict):
+        return row
+    filled = {key: value for key, value in row.items() if value not in (None, "")}
+    for key, pattern in patterns.items():
+        if key in FilePatterns.model_fields and key not in filled and isinstance(pattern, str):
+            filled[key] = pattern.replace("{id}", str(row.get("id", "")))
+    return {key: None if value == "-" else value for key, value in filled.items()}

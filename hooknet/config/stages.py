@@ -1,0 +1,63 @@
+"""Systems of several stages: which run stands on which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hooknet.config.document import nearest
+from hooknet.config.run import ClassifierRun, RefinerRun, Run
+from hooknet.errors import ConfigError
+
+
+def with_parents(runs: Mapping[str, Run], file: str) -> dict[str, Run]:
+    """The runs, each refiner's with its parent: the classifier's run of the same seed and fold.
+
+    ConfigError where there is none.
+    """
+    return {
+        name: replace(run, parent=_parent(run, runs, file))
+        if isinstance(run, RefinerRun) and run.settings.parent is not None
+        else run
+        for name, run in runs.items()
+    }
+
+
+def _parent(run: RefinerRun, runs: Mapping[str, Run], file: str) -> ClassifierRun:
+    where, wanted = f"{file}: experiments.{run.experiment}.parent", run.settings.parent
+    classifiers = [one for one in runs.values() if isinstance(one, ClassifierRun)]
+    named = [one for one in classifiers if one.experiment == wanted]
+    if not named:
+        possible = sorted({one.experiment for one in classifiers})
+        raise ConfigError(f"{where}: no classifier {wanted!r}; {nearest(str(wanted), possible)}")
+    if named[0].dataset_name != run.dataset_name:
+        raise ConfigError(
+            f"{where}: {wanted!r} is of dataset {named[0].dataset_name!r}, wanted {run.dataset_name!r}; "
+            "give both one dataset"
+        )
+    for one in named:
+        if (one.seed, one.fold) == (run.seed, run.fold):
+            _check_weights(where, one, run)
+            _check_parts(where.removesuffix(".parent"), replace(run, parent=one))
+            return one
+    fold = "" if run.fold is None else f" and fold {run.fold}"
+    raise ConfigError(
+        f"{where}: {wanted!r} has no run of seed {run.seed}{fold}; give both the same seeds and folds"
+    )
+
+
+def _check_parts(where: str, run: RefinerRun) -> None:
+    """ConfigError for fewer patients than parts, as far as the sheet tells who trains."""
+    if run.dataset.splits is None:
+        try:
+            run.heat_maps("training")
+        except ConfigError as error:
+            raise ConfigError(f"{where}.parts: {error}") from None
+
+
+def _check_weights(where: str, parent: ClassifierRun, run: RefinerRun) -> None:
+    if parent.settings.checkpoint is not None and run.settings.heat_maps == "cross_fitted":
+        raise ConfigError(
+            f"{where}: {parent.experiment!r} uses its checkpoint as it is, so no heat maps can be cross-fitted; "
+            "set heat_maps to in_sample, or leave the checkpoint out"
+        )
