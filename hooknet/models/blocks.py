@@ -139,6 +139,13 @@ def glorot_uniform(convolution: nn.Conv2d) -> nn.Conv2d:
     return _zero_bias(convolution)
 
 
+def glorot_uniform_dense(layer: nn.Linear) -> nn.Linear:
+    """The same layer, weights drawn as Keras does by default, bias 0."""
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def _he_normal(convolution: nn.Conv2d) -> nn.Conv2d:
     """The same convolution, weights drawn as Keras' he_normal, bias 0."""
     fan_in = convolution.weight[0].numel()

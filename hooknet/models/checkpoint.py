@@ -71,7 +71,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; train the model first or give another checkpoint")
     try:
-        _check_sums(path)
+        check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (
         zipfile.BadZipFile,
@@ -97,7 +97,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
-def _check_sums(path: Path) -> None:
+def check_sums(path: Path) -> None:
     """Raise BadZipFile for a file that is no archive or has a changed byte, which torch does not look for."""
     with zipfile.ZipFile(path) as archive:
         changed = archive.testzip()

@@ -6,10 +6,8 @@ it, some groups deeper, a tensor for each part: ``conv2d_7/conv2d_7/kernel:0``.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from hooknet.errors import CheckpointError
+from hooknet.models.h5_file import opened, tensors, weights_group
 from hooknet.models.keras_fit import CONVOLUTION, Found, Misfit, match, remedy
 from hooknet.models.keras_names import from_keras
 from hooknet.shapes.hooknet import HookNetSettings
@@ -27,12 +26,8 @@ from hooknet.shapes.hooks import branch_name
 logger = logging.getLogger(__name__)
 
 RAW: Final = 255
-INSTALL: Final = "pip install -c constraints.txt -e '.[keras]'"
-# model/layer/layer/part and a few name scopes; a file that nests deeper is none of Keras.
-DEEPEST: Final = 8
 _LAYER: Final = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
 _RESCALING: Final = re.compile(r"rescaling(_\d+)?")
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 
 # A grey of tissue, 0..1; and how far from it in proportion the first means may lie before it is said.
 _TYPICAL: Final = 0.75
@@ -67,8 +62,8 @@ def read_keras(path: Path, settings: HookNetSettings, input_scale: int) -> Keras
     CheckpointError for a file that cannot be read, or does not fit: it names the tensor and, where it can be
     told, the setting.  Nothing outside the file is read: links and external data are refused.
     """
-    with _opened(path) as file:
-        group = _weights_group(path, file)
+    with opened(path) as file:
+        group = weights_group(path, file)
         content = _content(path, group)
         try:
             found = match(content.layers, settings)
@@ -82,68 +77,12 @@ def read_keras(path: Path, settings: HookNetSettings, input_scale: int) -> Keras
     return KerasWeights(from_keras(arrays), factor)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The open HDF5 file; CheckpointError where it is none, or while it is read."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file, wanted Keras weights (.h5)")
-    try:
-        import h5py
-    except ImportError:
-        raise CheckpointError(
-            f"{path}: reading Keras weights needs h5py, which is missing; {INSTALL}"
-        ) from None
-    with path.open("rb") as start:
-        if start.read(len(_HDF5)) != _HDF5:
-            raise CheckpointError(
-                f"{path}: not an HDF5 file, wanted the .h5 that Keras 2 writes; save the weights with "
-                "model.save_weights('weights.h5')"
-            )
-    try:
-        with h5py.File(path, "r", locking="best-effort") as file:
-            yield file
-    except CheckpointError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:  # whatever HDF5 makes of a damaged file
-        reason = " ".join(str(error).split())[:100]
-        raise CheckpointError(f"{path}: damaged ({reason}); copy or download it again") from None
-
-
-def _weights_group(path: Path, file: Any) -> Any:
-    if "model_weights" in file:
-        group = _member(path, file, "model_weights")
-        if not isinstance(group, type(file["/"])):
-            raise CheckpointError(
-                f"{path}: /model_weights is no group, wanted one with the layers; get another copy"
-            )
-        return group
-    if "layers" in file or "_layer_checkpoint_dependencies" in file:
-        raise CheckpointError(
-            f"{path}: the layout of Keras 3 (.weights.h5), wanted the older one with a group for each layer; "
-            "save the weights with tf_keras, model.save_weights('weights.h5')"
-        )
-    return file
-
-
-def _member(path: Path, group: Any, name: str) -> Any:
-    """A group or tensor that lies in the file itself; CheckpointError for anything that leads elsewhere."""
-    import h5py
-
-    place = f"{group.name.rstrip('/')}/{name}"
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise CheckpointError(f"{path}: {place} is a link, wanted the data itself; no link is followed")
-    member = group[name]
-    if isinstance(member, h5py.Dataset) and (member.is_virtual or member.external):
-        raise CheckpointError(f"{path}: {place} has its data in another file, wanted them in this one")
-    return member
-
-
 def _content(path: Path, group: Any) -> _Content:
     """All tensors of the layers we know; CheckpointError for tensors of any other."""
     content = _Content()
     for name in group:
         content.rescaling += _RESCALING.fullmatch(name) is not None
-    for member in _tensors(path, group, set(), 0):
+    for member in tensors(path, group):
         place = member.name.removeprefix(group.name).lstrip("/")
         *above, part = place.split("/")
         layer = next(filter(None, map(_LAYER.fullmatch, above)), None)
@@ -166,25 +105,6 @@ def _content(path: Path, group: Any) -> _Content:
     if not any(kind == CONVOLUTION for kind, _ in content.layers):
         raise CheckpointError(f"{path}: holds no layer conv2d; wanted weights of the official Keras networks")
     return content
-
-
-def _tensors(path: Path, group: Any, seen: set[int], depth: int) -> Iterator[Any]:
-    import h5py
-
-    for name in group:
-        member = _member(path, group, name)
-        if isinstance(member, h5py.Dataset):
-            yield member
-            continue
-        if not isinstance(member, h5py.Group):
-            continue
-        address = h5py.h5o.get_info(member.id).addr
-        if address in seen or depth == DEEPEST:
-            raise CheckpointError(
-                f"{path}: {member.name} is reached twice or too deep; wanted a file of Keras"
-            )
-        seen.add(address)
-        yield from _tensors(path, member, seen, depth + 1)
 
 
 def _read(path: Path, group: Any, found: Found) -> NDArray[np.float32]:
