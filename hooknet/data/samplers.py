@@ -7,14 +7,39 @@ do not depend on workers, prefetching or where a training was interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hooknet.errors import CheckpointError
 
 Draws = list[tuple[int, int]]
+
+
+class Sampler(Protocol):
+    """An endless sequence of mini-batches that a training can be resumed in the middle of."""
+
+    #: What ``shares`` counts: ``annotated pixels``, ``patches``.
+    unit: str
+
+    @property
+    def shares(self) -> NDArray[np.float64] | None:
+        """Share of each class in what was drawn so far; None where nobody counts."""
+
+    def next_batch(self) -> Draws:
+        """The next mini-batch."""
+
+    def realised(self) -> pd.DataFrame | None:
+        """How often what was drawn so far, to be reported; None where there is nothing to tell."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to go on from: plain values that JSON can hold."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; CheckpointError for the state of another sampler."""
+
 
 #: Share of the draws of ``PixelBalanced`` that does not depend on what has been shown.
 STANDING = 0.05
@@ -36,6 +61,7 @@ class PixelBalanced:
     """
 
     rule = "balanced"
+    unit = "annotated pixels"
 
     def __init__(self, labels: NDArray[np.uint8], pixels: NDArray[np.int32], batch: int, seed: int) -> None:
         """``labels`` (centres,): class under the centre, 1..K; ``pixels`` (centres, K) of the label patch."""
@@ -69,6 +95,10 @@ class PixelBalanced:
         first = self._step * self._batch
         self._step += 1
         return [(first + number, int(row)) for number, row in enumerate(rows)]
+
+    def realised(self) -> pd.DataFrame | None:
+        """None: the shares tell it all."""
+        return None
 
     def chances(self) -> NDArray[np.float64]:
         """Chance of each class to be drawn next, 0 for one without centres."""
@@ -151,10 +181,52 @@ class OfficialBalanced(PixelBalanced):
 SAMPLERS: dict[str, type[PixelBalanced]] = {one.rule: one for one in (PixelBalanced, OfficialBalanced)}
 
 
+class SlideDraws:
+    """Mini-batches of (draw number, slide): all slides in a random order, then all in another, without end."""
+
+    rule = "slides"
+    unit = "slides"
+    shares = None
+
+    def __init__(self, slides: int, batch: int, seed: int) -> None:
+        """``slides``: how many there are."""
+        self._slides = slides
+        self._batch = batch
+        self._seed = seed
+        self._drawn = 0
+
+    def next_batch(self) -> Draws:
+        """The next mini-batch; it may run from one order into the next."""
+        numbers = range(self._drawn, self._drawn + self._batch)
+        self._drawn = numbers.stop
+        return [(number, self._slide(number)) for number in numbers]
+
+    def realised(self) -> None:
+        """Nothing to tell: every slide comes as often as any other."""
+        return
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to go on from: plain values that JSON can hold."""
+        return {"rule": self.rule, "slides": self._slides, "drawn": self._drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; CheckpointError for the state of another sampler."""
+        if (state.get("rule"), state.get("slides")) != (self.rule, self._slides):
+            raise CheckpointError(
+                f"state of a sampler of the rule {state.get('rule')} over {state.get('slides')} slides, wanted "
+                f"{self.rule} over {self._slides}; train afresh"
+            )
+        self._drawn = int(state["drawn"])
+
+    def _slide(self, number: int) -> int:
+        order = np.random.default_rng([self._seed, 1, number // self._slides]).permutation(self._slides)
+        return int(order[number % self._slides])
+
+
 class EpochSampler:
     """``steps`` mini-batches an epoch from one endless sequence; a torch batch sampler."""
 
-    def __init__(self, draws: PixelBalanced, steps: int) -> None:
+    def __init__(self, draws: Sampler, steps: int) -> None:
         """Share out ``draws``."""
         self._draws = draws
         self._steps = steps

@@ -109,6 +109,10 @@ class Probabilities:
             shares[:, part[:, None], across] = block[:, (rows[part] - top)[:, None], columns[across] - first]
         return shares
 
+    def read_all(self) -> Shares:
+        """All of them, (K, height, width) uint8: for heat maps, which are small."""
+        return self._read(0, 0, self.grid.width, self.grid.height)
+
     def _read(self, column: int, row: int, width: int, height: int) -> Shares:
         """All bands of a window that lies inside."""
         try:

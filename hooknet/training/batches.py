@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader
 
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import centres_name
-from hooknet.config.run import Run
+from hooknet.config.run import ClassifierRun, DenseRun, Run
+from hooknet.coordinates import PatchSpec
 from hooknet.data.augment.chain import Augment, Strengths
 from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_margin
+from hooknet.data.hierarchical import Hierarchical, PatchColumns
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import SAMPLERS, Draws, EpochSampler, PixelBalanced
@@ -28,9 +30,9 @@ Batch = Sequence[Any]
 AHEAD = 4
 
 
-def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
-    """What training needs of each slide, in the results' ``folder`` of the dataset."""
-    name = centres_name(run.network.shape.patch_spec)
+def slide_files(spec: PatchSpec, slides: Sequence[SlideSettings], folder: Path) -> list[SlideFiles]:
+    """What training on patches of ``spec`` needs of each slide, in the results' ``folder`` of the dataset."""
+    name = centres_name(spec)
     return [
         SlideFiles(
             one.id,
@@ -43,16 +45,30 @@ def slide_files(run: Run, slides: Sequence[SlideSettings], folder: Path) -> list
     ]
 
 
-def balanced_draws(run: Run, index: CentreIndex) -> PixelBalanced:
+def balanced_draws(run: DenseRun, index: CentreIndex) -> PixelBalanced:
     """The run's sampler at its start."""
     options = run.settings.train
     return SAMPLERS[options.sampler](index.labels, index.pixels, options.batch, run.seed)
 
 
-def complete_index(run: Run, split: str, slides: Sequence[SlideFiles]) -> CentreIndex:
+def hierarchical_draws(run: ClassifierRun, index: CentreIndex, batch: int) -> Hierarchical:
+    """The run's sampler at its start."""
+    grades = {one.id: one.grade for one in run.dataset.slides}
+    columns = PatchColumns(
+        index.table["slide"].to_numpy(),
+        index.labels,
+        tuple(grades[one.id] for one in index.slides),
+        len(run.dataset.classes),
+        tuple(one.id for one in index.slides),
+        run.dataset.label_map.names,
+    )
+    return Hierarchical(columns, run.settings.train.levels, batch, run.seed)
+
+
+def complete_index(run: Run, split: str, slides: Sequence[SlideFiles], spec: PatchSpec) -> CentreIndex:
     """The index of a split; ConfigError when it lacks a class."""
     names = run.dataset.label_map.names
-    index = load_index(slides, names, run.network.shape.patch_spec)
+    index = load_index(slides, names, spec)
     missing = index.missing_classes()
     if missing:
         raise ConfigError(
@@ -62,14 +78,14 @@ def complete_index(run: Run, split: str, slides: Sequence[SlideFiles]) -> Centre
     return index
 
 
-def augmentation(run: Run) -> Augment:
+def augmentation(run: DenseRun) -> Augment:
     """The run's augmentation."""
     settings = run.settings.augment
     return Augment(Strengths(**settings.model_dump()), run.network.shape.patch_spec, _field_layout(run))
 
 
 def training_loader(
-    run: Run, index: CentreIndex, batches: EpochSampler | Sequence[Draws], workers: int
+    run: DenseRun, index: CentreIndex, batches: EpochSampler | Sequence[Draws], workers: int
 ) -> DataLoader[Any]:
     """The mini-batches of ``batches``, as they are on the slides: labels are larger than the output, to be warped.
 
@@ -136,6 +152,6 @@ def _shuffled(
     ]
 
 
-def _field_layout(run: Run) -> AugmentNumbers:
+def _field_layout(run: DenseRun) -> AugmentNumbers:
     spec = run.network.shape.patch_spec
     return field_layout(max(spec.spacings) * spec.size, run.settings.augment.elastic_scale_um)

@@ -13,15 +13,15 @@ import pandas as pd
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
-from hooknet.data.samplers import PixelBalanced
+from hooknet.data.samplers import Sampler
 from hooknet.errors import CheckpointError, ConfigError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import save_checkpoint
-from hooknet.training.module import Segmentation
+from hooknet.training.scored import Scored
 
 logger = logging.getLogger(__name__)
 
-BEST, LAST, METRICS = "best.ckpt", "last.ckpt", "metrics.csv"
+BEST, LAST, METRICS, DRAWS = "best.ckpt", "last.ckpt", "metrics.csv", "draws.csv"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -42,9 +42,7 @@ class Keeper(Callback):
     Its own state and the sampler's travel in Lightning's checkpoint, so a resumed training ends with the same files.
     """
 
-    def __init__(
-        self, folder: Path, spec: dict[str, Any], classes: tuple[str, ...], draws: PixelBalanced
-    ) -> None:
+    def __init__(self, folder: Path, spec: dict[str, Any], classes: tuple[str, ...], draws: Sampler) -> None:
         """``spec`` is stored with the weights."""
         self._folder = folder
         self._spec = spec
@@ -67,7 +65,7 @@ class Keeper(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Runs after the epoch's validation and before Lightning writes its checkpoint."""
-        assert isinstance(pl_module, Segmentation)
+        assert isinstance(pl_module, Scored)
         row = self._row(trainer, pl_module)
         if not math.isfinite(row["train_loss"]):
             raise ConfigError(
@@ -77,12 +75,12 @@ class Keeper(Callback):
         self._rows.append(row)
         macro = row["validation_macro_f1"]
         logger.info(
-            "epoch %d of %s: loss %.4f, validation macro F1 %.4f; annotated pixels shown: %s",
+            "epoch %d of %s: loss %.4f, validation macro F1 %.4f%s",
             row["epoch"],
             trainer.max_epochs,
             row["train_loss"],
             macro,
-            ", ".join(f"{name} {row[f'share_{name}']:.1%}" for name in self._classes),
+            self._shown(),
         )
         if macro > self._best:
             self._best = macro
@@ -90,23 +88,37 @@ class Keeper(Callback):
         self._save(LAST, pl_module, row)
         with atomic(self._folder / METRICS) as partial:
             pd.DataFrame(self._rows).to_csv(partial, index=False)
+        drawn = self._draws.realised()
+        if drawn is not None:
+            with atomic(self._folder / DRAWS) as partial:
+                drawn.to_csv(partial, index=False)
 
-    def _row(self, trainer: lightning.Trainer, module: Segmentation) -> dict[str, float]:
+    def _row(self, trainer: lightning.Trainer, module: Scored) -> dict[str, float]:
         found = module.validation_scores
         f1 = {f"f1_{name}": float(value) for name, value in zip(self._classes, found.f1, strict=True)}
-        shares = zip(self._classes, self._draws.shares, strict=True)
+        # The loss without weight decay, where there is any.
+        parts = {"train_cross_entropy"} & set(trainer.callback_metrics)
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "train_loss": float(trainer.callback_metrics["train_loss"]),
-            "train_cross_entropy": float(trainer.callback_metrics["train_cross_entropy"]),
+            **{name: float(trainer.callback_metrics[name]) for name in parts},
             "validation_loss": module.validation_loss,
             "validation_macro_f1": float(trainer.callback_metrics["validation_macro_f1"]),
             **f1,
-            **{f"share_{name}": float(value) for name, value in shares},
+            **{f"share_{name}": value for name, value in self._shares().items()},
         }
 
-    def _save(self, name: str, module: Segmentation, row: dict[str, float]) -> None:
+    def _shares(self) -> dict[str, float]:
+        """Class -> its share of what was shown, where the sampler counts."""
+        shares = self._draws.shares
+        return {} if shares is None else dict(zip(self._classes, map(float, shares), strict=True))
+
+    def _shown(self) -> str:
+        told = ", ".join(f"{name} {share:.1%}" for name, share in self._shares().items())
+        return f"; {self._draws.unit} shown: {told}" if told else ""
+
+    def _save(self, name: str, module: Scored, row: dict[str, float]) -> None:
         extra = {
             "epoch": row["epoch"],
             "step": row["step"],

@@ -22,16 +22,18 @@ from torch.utils.data import DataLoader
 
 import hooknet
 from hooknet.config.project import digest
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun, Run
 from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.data.patches import LabelSpec, PatchDataset
-from hooknet.data.samplers import EpochSampler, PixelBalanced, validation_rows
+from hooknet.data.samplers import EpochSampler, PixelBalanced, Sampler, validation_rows
 from hooknet.errors import HookNetError
 from hooknet.io.atomic import atomic, write_text
+from hooknet.io.memory import keep_freed_memory
 from hooknet.models.network import Network
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, reading, training_loader
-from hooknet.training.callbacks import BEST, LAST, METRICS, AtomicCheckpointIO, Keeper
+from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS, AtomicCheckpointIO, Keeper
 from hooknet.training.module import Segmentation
+from hooknet.training.scored import Scored
 from hooknet.training.weights import checkpoint_spec, new_network
 
 logger = logging.getLogger(__name__)
@@ -44,56 +46,93 @@ STATE = "state"
 
 @dataclass(frozen=True)
 class TrainFiles:
-    """Where a training's results go; ``state`` is a folder that only lives until the training is done."""
+    """Where a training's results go; ``state`` is a folder that only lives until the training is done.
+
+    ``draws``: how often what was drawn, where the sampler tells it.
+    """
 
     best: Path
     last: Path
     metrics: Path
     state: Path
+    draws: Path | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and how long.
+
+    ``spec`` is stored with the weights, ``draws`` is the sampler of the training loader, ``identity`` a
+    fingerprint of all that the weights depend on.  ``accumulate``: mini-batches whose gradients make one step.
+    """
+
+    module: Scored
+    loaders: Loaders
+    draws: Sampler
+    spec: dict[str, Any]
+    identity: str
+    epochs: int
+    stop_after: int | None
+    accumulate: int = 1
 
 
 def train(
-    run: Run, training: Sequence[SlideFiles], validation: Sequence[SlideFiles], files: TrainFiles
+    run: DenseRun, training: Sequence[SlideFiles], validation: Sequence[SlideFiles], files: TrainFiles
 ) -> None:
-    """Train, or go on with an interrupted training of the same settings and data.
+    """Train a network that predicts a class per pixel, or go on with an interrupted training of the same.
 
     Raises ConfigError where a class of the dataset is absent from training or validation.
     """
     settings = run.settings
     torch.set_num_threads(settings.train.threads)  # sums of floats depend on it, so it is a setting
     network = new_network(run)
-    names = run.dataset.label_map.names
-    train_index = complete_index(run, "training", training)
-    check_index = complete_index(run, "validation", validation)
-
-    identity = _identity(run, training, validation)
-    state = _open_state(files.state, identity)
+    names, spec = run.dataset.label_map.names, run.network.shape.patch_spec
+    train_index = complete_index(run, "training", training, spec)
+    check_index = complete_index(run, "validation", validation, spec)
     module = Segmentation(network, augmentation(run), settings, names)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draws = balanced_draws(run, train_index)
-    keeper = Keeper(files.state, checkpoint_spec(run, (*training, *validation)), names, draws)
-    trainer = _trainer(run, files.state, keeper)
-    loaders = _loaders(run, network, train_index, check_index, draws)
-    if state is None or _go_on(state, run):
-        _fit(trainer, module, loaders, state)
+    fit(
+        Training(
+            module,
+            _loaders(run, network, train_index, check_index, draws),
+            draws,
+            checkpoint_spec(run, (*training, *validation)),
+            _identity(run, training, validation),
+            settings.train.epochs,
+            settings.train.stop_after,
+        ),
+        files,
+    )
+
+
+def fit(training: Training, files: TrainFiles) -> None:
+    """Train to the end, from where the same training was interrupted; then put the results in their place."""
+    keep_freed_memory()
+    state = _open_state(files.state, training.identity)
+    classes = tuple(one["name"] for one in training.spec["classes"])
+    keeper = Keeper(files.state, training.spec, classes, training.draws)
+    trainer = _trainer(training, files.state, keeper)
+    if state is None or _go_on(state, training.epochs):
+        _fit(trainer, training.module, training.loaders, state)
     _move_results(files)
 
 
-def _go_on(state: Path, run: Run) -> bool:
+def _go_on(state: Path, epochs: int) -> bool:
     """Whether there is more to do after a state, which was saved at the end of an epoch."""
     saved = torch.load(state, map_location="cpu", weights_only=True)
-    options, done = run.settings.train, int(saved["epoch"]) + 1
+    done = int(saved["epoch"]) + 1
     # Lightning would train an epoch more before it looks at its patience again.
     stopped = any(
         one["wait_count"] >= one["patience"]
         for name, one in saved["callbacks"].items()
         if name.startswith(EarlyStopping.__name__)
     )
-    logger.info("going on after epoch %d of %d%s", done, options.epochs, ", which was the last" * stopped)
-    return done < options.epochs and not stopped
+    logger.info("going on after epoch %d of %d%s", done, epochs, ", which was the last" * stopped)
+    return done < epochs and not stopped
 
 
-def _fit(trainer: lightning.Trainer, module: Segmentation, loaders: Loaders, state: Path | None) -> None:
+def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Path | None) -> None:
     """Train to the end, leaving out Lightning's remarks on what is so on purpose and on its own code."""
     with warnings.catch_warnings():
         # The state to go on from, and the mark of whose it is.
@@ -118,7 +157,7 @@ def _as_one_line(error: HookNetError) -> HookNetError:
 
 
 def _loaders(
-    run: Run,
+    run: DenseRun,
     network: Network,
     train_index: CentreIndex,
     check_index: CentreIndex,
@@ -141,12 +180,11 @@ def _loaders(
     return training, checking
 
 
-def _trainer(run: Run, folder: Path, keeper: Keeper) -> lightning.Trainer:
-    options = run.settings.train
+def _trainer(training: Training, folder: Path, keeper: Keeper) -> lightning.Trainer:
     callbacks: list[lightning.Callback] = [keeper]
-    if options.stop_after is not None:
+    if training.stop_after is not None:
         stop = EarlyStopping(
-            "validation_macro_f1", patience=options.stop_after, mode="max", check_on_train_epoch_end=True
+            "validation_macro_f1", patience=training.stop_after, mode="max", check_on_train_epoch_end=True
         )
         callbacks.append(stop)
     callbacks.append(
@@ -155,7 +193,8 @@ def _trainer(run: Run, folder: Path, keeper: Keeper) -> lightning.Trainer:
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
     return lightning.Trainer(
-        max_epochs=options.epochs,
+        max_epochs=training.epochs,
+        accumulate_grad_batches=training.accumulate,
         accelerator="auto",
         devices=1,
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
@@ -169,17 +208,28 @@ def _trainer(run: Run, folder: Path, keeper: Keeper) -> lightning.Trainer:
     )
 
 
-def _identity(run: Run, *splits: Sequence[SlideFiles]) -> str:
-    """A fingerprint of settings and data, split by split: a training goes on only where all are the same."""
+def _identity(run: DenseRun, *splits: Sequence[SlideFiles]) -> str:
+    start = run.settings.starts_from
+    return identity_of(run, [] if start is None else [Path(start)], *splits)
+
+
+def identity_of(run: Run, weights: Sequence[Path], *splits: Sequence[SlideFiles]) -> str:
+    """A fingerprint of settings and data, split by split: a training goes on only where all are the same.
+
+    ``weights``: files that it starts from or leans on.
+    """
     seen = [[_seen(one) for one in slides] for slides in splits]
-    start = run.settings.train.init_from
-    started = None if start is None else hashlib.sha256(Path(start).read_bytes()).hexdigest()
+    started = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
     return digest(run.training_settings(), seen, started, hooknet.__version__)
 
 
 def _seen(one: SlideFiles) -> list[Any]:
-    stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (one.slide, one.labels)]
-    return [one.id, stats, hashlib.sha256(one.centres.read_bytes()).hexdigest()]
+    return [one.id, stamps(one.slide, one.labels), hashlib.sha256(one.centres.read_bytes()).hexdigest()]
+
+
+def stamps(*paths: Path) -> list[tuple[int, int]]:
+    """Size and time of files too large to be summed."""
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
 def _open_state(folder: Path, identity: str) -> Path | None:
@@ -196,7 +246,10 @@ def _open_state(folder: Path, identity: str) -> Path | None:
 
 def _move_results(files: TrainFiles) -> None:
     """Put the results in their place and drop the state."""
-    for name, place in ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics)):
+    places = ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics), (DRAWS, files.draws))
+    for name, place in places:
+        if place is None:
+            continue
         with atomic(place) as partial:
             shutil.copyfile(files.state / name, partial)
     # First, so that a kill in between leaves no state without its results.

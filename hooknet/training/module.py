@@ -4,41 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
-from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.dense import DenseSettings
 from hooknet.data.augment.chain import Augment
-from hooknet.metrics.confusion import count, no_counts
-from hooknet.metrics.scores import Scores, scores
 from hooknet.models.network import Network
 from hooknet.training.batches import Batch, prepare
 from hooknet.training.losses import branches_loss, weight_decay
+from hooknet.training.scored import ADAM_EPSILON, Scored
 
 Forward = Callable[[Sequence[Tensor]], list[Tensor]]
 
-ADAM_EPSILON = 1e-7  # Keras's default, torch's is 1e-8
 
-
-class Segmentation(lightning.LightningModule):
+class Segmentation(Scored):
     """A network, its loss and its validation score.
 
     A batch is views (B, branches, S, S, 3) uint8, labels per output branch (B, s, s) uint8, and the random
     numbers of augmentation (see :mod:`hooknet.data.patches`).
     """
 
+    network: Network
+
     def __init__(
         self,
         network: Network,
         augment: Augment | None,
-        settings: ExperimentSettings,
+        settings: DenseSettings,
         classes: Sequence[str],
     ) -> None:
         """``augment`` None trains on the patches as they are."""
-        super().__init__()
-        self.network = network
+        super().__init__(network, len(classes), seed=0)  # no layer of it draws numbers
         # Functions and no modules: weights keep their names, and are stored once.
         self._forward: Forward = network.forward
         if settings.train.compile:
@@ -46,11 +42,8 @@ class Segmentation(lightning.LightningModule):
         self._augment = augment
         self._options = settings.train
         self._shuffle_context = settings.shuffle_context
-        self._classes = tuple(classes)
         weights = network.settings.all_loss_weights
         self._weights = [weights[branch] for branch in network.output_branches]
-        self._counts = no_counts(len(classes))
-        self._validation: list[tuple[float, int]] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as the paper."""
@@ -76,11 +69,6 @@ class Segmentation(lightning.LightningModule):
         )
         return loss
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last epoch's counts."""
-        self._counts = no_counts(len(self._classes))
-        self._validation = []
-
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count which truth met which prediction, at the target spacing."""
         if self._shuffle_context and len(batch[0]) == 1:
@@ -89,28 +77,8 @@ class Segmentation(lightning.LightningModule):
         logits = self._logits(views)
         loss = branches_loss(logits, labels, self._weights, self._options.normalise)
         meant = labels[0] > 0 if self._options.normalise == "annotated" else torch.ones_like(labels[0])
-        self._validation.append((float(loss), int(meant.sum())))
         predicted = logits[0].argmax(dim=1).cpu().numpy() + 1
-        self._counts += count(labels[0].cpu().numpy(), predicted, len(self._classes))
-
-    def on_validation_epoch_end(self) -> None:
-        """Macro F1 over all validation pixels pooled."""
-        macro = self.validation_scores.macro_f1
-        self.log("validation_macro_f1", 0.0 if np.isnan(macro) else macro, prog_bar=True)
-
-    @property
-    def validation_scores(self) -> Scores:
-        """Scores of the last validation."""
-        return scores(self._counts)
-
-    @property
-    def validation_loss(self) -> float:
-        """The branches' weighted cross-entropy of the last validation, as if all its patches were one mini-batch.
-
-        (Of the context branches nearly: mini-batches weigh by the target's pixels.)
-        """
-        pixels = sum(number for _, number in self._validation)
-        return sum(loss * number for loss, number in self._validation) / max(1, pixels)
+        self._validated(labels[0].cpu().numpy(), predicted, float(loss), int(meant.sum()))
 
     def _logits(self, views: Tensor) -> list[Tensor]:
         layout = torch.channels_last

@@ -404,7 +404,7 @@ def test_a_checkpoint_tells_where_it_comes_from(undisturbed):
 
 def test_the_files_of_a_slide_are_those_of_the_results_folder():
     run = made_runs.make_run()
-    found = slide_files(run, run.dataset.slides[:1], Path("results"))[0]
+    found = slide_files(run.patch_spec, run.dataset.slides[:1], Path("results"))[0]
     assert found.labels == Path("results/a/labels.tif")
     assert found.centres == Path("results/a/centres_12px_0.5um.parquet")
     assert (found.slide, found.spacing) == (Path("a.tif"), None)

@@ -16,7 +16,7 @@ from hooknet.evaluation.system import System
 from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import count, merge
 from hooknet.metrics.scores import Scores, scores
-from hooknet.training import module as validating
+from hooknet.training import scored as validating
 from hooknet.training.losses import branches_loss, weight_decay
 from hooknet.training.module import Segmentation
 from hooknet.training.weights import new_network
