@@ -27,8 +27,10 @@ TABLES = (
     "scores",
     "slide_scores",
     "slide_class_scores",
+    "per_slide",
     "comparisons",
     "experiment_comparisons",
+    "tukey",
     "confusion",
     "summary",
     "intervals",
@@ -47,12 +49,15 @@ def compare_systems(
     MaskError when no test slide has any.
     """
     names = project.dataset(dataset).label_map.names
-    patients = {one.id: one.patient_id for one in project.dataset(dataset).slides}
+    slides = project.dataset(dataset).slides
+    patients = {one.id: one.patient_id for one in slides}
+    grades = {one.id: one.grade for one in slides if one.grade is not None}
+    masks = _tissue_masks(project, dataset)
     results = {}
     for role in TITLES:
         systems = gather(project, dataset, assigned, role, _reader(runs_folder, role, names))
         if any(one.slides for one in systems):
-            results[role] = compare(systems, names, patients)
+            results[role] = compare(systems, names, patients, grades, masks)
     if not results:
         raise MaskError(
             f"dataset {dataset}: no test slide has an annotation or truth to score against; add one"
@@ -108,6 +113,12 @@ def write_tables(results: dict[str, Comparison], folder: Path) -> None:
         for name in TABLES:
             with atomic(folder / f"{role}_{name}.csv") as partial:
                 getattr(comparison, name).to_csv(partial, index=False)
+
+
+def _tissue_masks(project: Project, dataset: str) -> set[str]:
+    """The systems that are no network but the tissue mask itself; the published Tukey test is without it."""
+    runs = [one for one in project.runs.values() if one.dataset_name == dataset]
+    return {one.system for one in runs if one.settings.model == "tissue"}
 
 
 def _reader(

@@ -5,7 +5,7 @@ A *system* is one row of the paper's table: an experiment, or one seed of it, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ from hooknet.errors import MaskError
 from hooknet.evaluation.claims import claims
 from hooknet.evaluation.intervals import intervals
 from hooknet.evaluation.pairs import pair_tests
+from hooknet.evaluation.per_slide import per_slide
 from hooknet.evaluation.score_tables import pooled_scores, slide_class_scores, slide_scores
 from hooknet.evaluation.slides import NO_PREDICTION
 from hooknet.evaluation.system import System
+from hooknet.evaluation.tukey import tukey
 from hooknet.metrics.confusion import merge
 from hooknet.metrics.scores import row_normalised
 
@@ -32,11 +34,14 @@ class Comparison:
     ``f1 <class>``.
     slide_class_scores: system, experiment, slide, patient, class, precision, recall, f1, iou, support, present
     (whether the class has truth on the slide); one row per class, then ``macro`` and ``micro``.
+    per_slide: mean and SD over slides, of all and of each grade; see :func:`hooknet.evaluation.per_slide.per_slide`.
     comparisons: every pair of systems; experiment_comparisons: every pair of experiments by the mean over
     seeds of each slide's F1, empty when no experiment has several seeds.  Both: first, second, class
     (``macro`` for macro F1, then each class), n (slides in common), patients, n_nonzero, median_difference
     (first - second), effect (rank-biserial), statistic, p, p_holm, method; see
     :func:`hooknet.evaluation.pairs.pair_tests`.
+    tukey: the published, unpaired test beside them, of experiments where there are several seeds, else of
+    systems; see :func:`hooknet.evaluation.tukey.tukey`.
     confusion: system, truth, predicted, pixels, share (of the truth's row).
     summary: experiment, class, seeds, f1_mean, f1_sd (sample SD, nan for one seed), empty as above.
     intervals, differences: see :func:`hooknet.evaluation.intervals.intervals`.
@@ -49,8 +54,10 @@ class Comparison:
     scores: pd.DataFrame
     slide_scores: pd.DataFrame
     slide_class_scores: pd.DataFrame
+    per_slide: pd.DataFrame
     comparisons: pd.DataFrame
     experiment_comparisons: pd.DataFrame
+    tukey: pd.DataFrame
     confusion: pd.DataFrame
     summary: pd.DataFrame
     intervals: pd.DataFrame
@@ -60,17 +67,24 @@ class Comparison:
 
 
 def compare(
-    systems: Sequence[System], names: Sequence[str], patients: Mapping[str, str] | None = None
+    systems: Sequence[System],
+    names: Sequence[str],
+    patients: Mapping[str, str] | None = None,
+    grades: Mapping[str, str] | None = None,
+    without_tukey: Collection[str] = (),
 ) -> Comparison:
     """All tables for ``systems`` with classes ``names``, value 1 first.
 
     ``patients``: slide -> patient; slides without one are their own patient.  A slide's macro F1 is over the
     classes with truth on it, the same for every system, and pairs are tested on their slides in common.
+    ``grades``: slide -> grade, of those that have one.  ``without_tukey``: names of systems that are not in Tukey's
+    test, as a plain tissue mask: how it varies over slides would count for all pairs.
     Raises MaskError when two systems have one name, or counted different truth on one slide.
     """
     _check(systems, names)
     whose = patients or {}
     by_slide = slide_scores(systems, names, whose)
+    by_class = slide_class_scores(systems, names, whose)
     overall = pd.concat([pooled_scores(one, names) for one in systems], ignore_index=True)
     with_interval, differences = intervals(systems, names, whose)
     repeated = len({one.experiment for one in systems}) < len(systems)
@@ -81,9 +95,15 @@ def compare(
         names=tuple(names),
         scores=overall,
         slide_scores=by_slide,
-        slide_class_scores=slide_class_scores(systems, names, whose),
+        slide_class_scores=by_class,
+        per_slide=per_slide(by_class, names, grades or {}),
         comparisons=tests,
         experiment_comparisons=of_experiments,
+        tukey=tukey(
+            by_slide[~by_slide["system"].isin(list(without_tukey))],
+            names,
+            "experiment" if repeated else "system",
+        ),
         confusion=pd.concat([_confusion(one, names) for one in systems], ignore_index=True),
         summary=_summary(overall if repeated else overall[:0]),
         intervals=with_interval,

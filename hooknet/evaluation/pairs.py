@@ -39,7 +39,7 @@ def pair_tests(slide_scores: pd.DataFrame, names: Sequence[str], by: str) -> pd.
     columns = {MACRO: MACRO_F1} | {name: f1_column(name) for name in names}
     groups = {str(name): rows for name, rows in slide_scores.groupby(by, sort=False)}
     means = {
-        (group, name): _slide_means(rows, column)
+        (group, name): slide_means(rows, column)
         for group, rows in groups.items()
         for name, column in columns.items()
     }
@@ -54,6 +54,13 @@ def pair_tests(slide_scores: pd.DataFrame, names: Sequence[str], by: str) -> pd.
     for family in (primary, ~primary):
         table.loc[family, "p_holm"] = holm(list(table.loc[family, "p"]))
     return table
+
+
+def slide_means(rows: pd.DataFrame, column: str) -> dict[str, float]:
+    """Slide -> mean of a score over the systems in ``rows``; slides that one of them lacks are left out."""
+    slides = rows.dropna(subset=[column]).groupby("slide")[column]
+    whole = slides.mean()[slides.size() == rows["system"].nunique()]
+    return {str(slide): float(mean) for slide, mean in whole.items()}
 
 
 def _test(
@@ -72,10 +79,3 @@ def _test(
         "p_holm": float("nan"),
         "method": test.method,
     }
-
-
-def _slide_means(rows: pd.DataFrame, column: str) -> dict[str, float]:
-    """Slide -> mean of a score over the systems in ``rows``; slides that one of them lacks are left out."""
-    slides = rows.dropna(subset=[column]).groupby("slide")[column]
-    whole = slides.mean()[slides.size() == rows["system"].nunique()]
-    return {str(slide): float(mean) for slide, mean in whole.items()}
