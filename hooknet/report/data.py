@@ -80,6 +80,31 @@ class ReportOverlay:
 
 
 @dataclass(frozen=True)
+class StagedSlide:
+    """A slide through the stages: arrays (height, width) of one grid.
+
+    ``heat``: probability of one class, 0..255.  Label arrays hold 0 (nothing) and class values.
+    """
+
+    slide: str
+    image: Rgb
+    heat: NDArray[np.uint8]
+    patchwise: Labels
+    refined: Labels
+    truth: Labels | None
+
+
+@dataclass(frozen=True)
+class ReportStages:
+    """What a refiner (``system``) made of the heat maps of its ``parent``; ``heat_class``: whose they are."""
+
+    system: str
+    parent: str
+    heat_class: str
+    slides: tuple[StagedSlide, ...]
+
+
+@dataclass(frozen=True)
 class ReportRegion:
     """A part of a test slide at full detail: where ``system`` did worst or best; arrays as in an overlay.
 
@@ -159,6 +184,7 @@ class ReportData:
     slides: pd.DataFrame = field(default_factory=pd.DataFrame)
     overlays: tuple[ReportOverlay, ...] = ()
     regions: tuple[ReportRegion, ...] = ()
+    stages: tuple[ReportStages, ...] = ()
     extras: Extras = Extras()
     settings: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance = Provenance()

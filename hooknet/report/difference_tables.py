@@ -74,6 +74,36 @@ def difference_table(comparison: Comparison) -> Table:
     return Table(("Pair", *map(class_text, names)), tuple(rows), caption)
 
 
+def tukey_table(comparison: Comparison) -> Table:
+    """Tukey's test of F1 per slide, a row per class and pair, with p of the paired test of the same pair."""
+    tests = comparison.experiment_comparisons
+    tests = comparison.comparisons if tests.empty else tests
+    paired = tests.set_index(["class", "first", "second"])["p_holm"]
+    rows = []
+    for _, row in comparison.tukey.iterrows():
+        difference = float(row["difference"])
+        # No interval where nothing varies.
+        sure = float(row["low"]) == float(row["low"])
+        text = with_interval(difference, row, sign=True) if sure else signed(difference)
+        rows.append(
+            (
+                Cell(str(row["class"])), Cell(pair_text(row)), count(row["n_first"]), count(row["n_second"]),
+                Cell(text, number=True, order=difference), _p(float(row["p"])),
+                _p(float(paired[row["class"], row["first"], row["second"]])),
+            )
+        )  # fmt: skip
+    heads = (
+        "Class",
+        "Pair",
+        "Slides of the first",
+        "of the second",
+        "Difference of mean F1 [95 %]",
+        "p (Tukey)",
+        "p (paired, Holm)",
+    )
+    return Table(heads, tuple(rows), "Tukey's HSD of F1 per slide, beside the paired Wilcoxon test.")
+
+
 def shown_tests(comparison: Comparison) -> pd.DataFrame:
     """The tests that need not be unfolded: of macro F1, of experiments rather than seeds, of the pairs shown."""
     tests = comparison.experiment_comparisons

@@ -67,7 +67,7 @@ def _calibration(
     keep = {
         name: one
         for name, one in project.experiments.items()
-        if one.infer.probabilities and one.dataset == dataset
+        if one.keeps_probabilities and one.dataset == dataset
     }
     if not keep:
         return pd.DataFrame(), pd.DataFrame()

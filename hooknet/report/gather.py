@@ -12,7 +12,7 @@ import pandas as pd
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun, Run
 from hooknet.config.sides import Side
 from hooknet.evaluation.cohort import TITLES, compare_systems, without_patients
 from hooknet.io.records import read_json
@@ -22,6 +22,7 @@ from hooknet.report.extras import extras
 from hooknet.report.lead import lead, many
 from hooknet.report.notices import logged, notices
 from hooknet.report.provenance import provenance
+from hooknet.report.stages import stages
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def gather(
         slides=_slides_table(project, dataset, assigned, folders.slides, patients),
         overlays=tuple(pictures.overlays(runs, assigned, folders.slides, folders.runs)),
         regions=tuple(pictures.regions(_one_seed(best), main, assigned, folders.slides, folders.runs)),
+        stages=tuple(stages(runs, assigned, folders.slides, folders.runs)),
         extras=extras(project, dataset, assigned, main, folders.runs),
         settings={
             "datasets file": str(project.datasets_file),
@@ -106,17 +108,19 @@ def _systems(runs: list[Run], folder: Path) -> tuple[ReportSystem, ...]:
 def _system(name: str, runs: list[Run], folder: Path) -> ReportSystem:
     first = runs[0]
     curves = []
-    for run in runs if first.settings.checkpoint is None else []:
+    for run in runs if first.settings.is_trained else []:
         table = pd.read_csv(folder / run.name / "metrics.csv").rename(columns={"train_loss": "loss"})
         curves.append(table if run.fold is None else table.assign(fold=run.fold))
     options = first.settings
-    lam = first.network.all_loss_weights[0] if options.model == "hooknet" else None
+    lam = None
+    if isinstance(first, DenseRun) and options.model == "hooknet":
+        lam = first.network.all_loss_weights[0]
     told = _flat(options.model_dump(mode="json", exclude={"dataset", "seeds", "folds"})) | {
         "seed": str(first.seed)
     }
     drawn = pd.concat(curves, ignore_index=True) if curves else None
-    weights = first.network.shape.parameter_count
-    return ReportSystem(name, options.model, options.spacings, lam, weights, told, drawn)
+    weights = first.parameter_count if first.weights is not None else None
+    return ReportSystem(name, options.kind, options.read_spacings, lam, weights, told, drawn)
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

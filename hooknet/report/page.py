@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from hooknet.io.atomic import write_text
-from hooknet.report import figures, plots, score_tables, sections, tables
-from hooknet.report.data import ReportData, ReportSystem
+from hooknet.report import figures, plots, score_tables, sections, stages, tables
+from hooknet.report.data import ReportData, ReportStages, ReportSystem
 from hooknet.report.files import Files, Picture, slug
 from hooknet.report.summary import summary_text
 from hooknet.report.views import Viewed, view_region, view_slide
@@ -43,6 +43,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         shown_figure=_shown(data, files),
         viewed=[view_slide(data, number, one, files) for number, one in enumerate(data.overlays, start=1)],
         regions=_regions(data, files),
+        stages=_stages(data, files),
         warnings=all_warnings(data),
         provenance=_provenance(data),
     )
@@ -83,6 +84,15 @@ def _regions(data: ReportData, files: Files) -> dict[str, list[Viewed]]:
     found: dict[str, list[Viewed]] = {}
     for number, one in enumerate(data.regions, start=1):
         found.setdefault(one.kind, []).append(view_region(data, number, one, files))
+    return found
+
+
+def _stages(data: ReportData, files: Files) -> list[tuple[ReportStages, Picture]]:
+    """Each refiner with its picture."""
+    found = []
+    for one in data.stages:
+        alt = f"Test slides: the heat map of {one.parent}, its map, what {one.system} made of it, and the truth."
+        found.append((one, files.figure(stages.draw(one, data.classes), f"stages_{slug(one.system)}", alt)))
     return found
 
 

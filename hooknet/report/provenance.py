@@ -52,7 +52,9 @@ def provenance(project: Project, dataset: str, runs: Sequence[Run], benchmarks: 
     return Provenance(
         versions=_versions(),
         code=commit(PACKAGE.parent),
-        files={str(path): checksum(path) for path in (*files, *weights) if path.is_file()},
+        files={
+            str(path): checksum(path) for path in (*files, *weights) if path is not None and path.is_file()
+        },
         seeds=seeds,
         steps=steps(benchmarks, dataset, {run.name for run in runs}, slides),
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isnan
 
 import pandas as pd
 
 from hooknet.evaluation.compare import Comparison
+from hooknet.evaluation.per_slide import ALL, MEANS
 from hooknet.evaluation.slides import NO_PREDICTION
 from hooknet.evaluation.system import MACRO, MICRO
 from hooknet.report.data import ReportSystem
@@ -17,9 +17,9 @@ from hooknet.report.tables import (
     Table,
     count,
     mark,
+    mean_sd,
     number,
     per_cent,
-    share,
     spacings_text,
     with_interval,
 )
@@ -131,6 +131,28 @@ def _classes_on(slides: pd.DataFrame, names: Sequence[str]) -> list[int]:
     return [int(value) for value in slides[[f"f1 {name}" for name in names]].notna().sum(axis=1)]
 
 
+def over_slides_tables(comparison: Comparison, graded: bool) -> tuple[Table, ...]:
+    """Mean ± SD over slides of recall, precision and Dice: a table per class, a row per system.
+
+    ``graded``: a row per system and grade instead.  Without a table of classes that have no such row.
+    """
+    table = comparison.per_slide[(comparison.per_slide["grade"] != ALL) == graded]
+    found = []
+    for name in comparison.names:
+        rows = []
+        for _, one in table[table["class"] == name].iterrows():
+            cells = [
+                Cell(str(one["system"])),
+                *([Cell(str(one["grade"]))] if graded else []),
+                count(one["n"]),
+            ]
+            cells += [mean_sd(float(one[f"{mean}_mean"]), float(one[f"{mean}_sd"])) for mean in MEANS]
+            rows.append(tuple(cells))
+        heads = ("System", *(("Grade",) if graded else ()), "Slides", "Recall", "Precision", "Dice")
+        found.append(Table(heads, tuple(rows), f"{name}: mean ± sample standard deviation over slides."))
+    return tuple(one for one in found if one.rows)
+
+
 def summary_table(comparison: Comparison) -> Table:
     """Mean ± SD over seeds of every class's F1 and of macro F1, a row per experiment."""
     table = comparison.summary.set_index(["experiment", "class"])
@@ -138,9 +160,9 @@ def summary_table(comparison: Comparison) -> Table:
     for experiment in dict.fromkeys(comparison.summary["experiment"]):
         cells = [Cell(experiment), Cell(str(int(table.loc[(experiment, MACRO), "seeds"])), number=True)]
         for name in (*comparison.names, MACRO):
-            mean, spread = (float(table.loc[(experiment, name), one]) for one in ("f1_mean", "f1_sd"))
-            text = share(mean) if isnan(spread) else f"{share(mean)} ± {share(spread)}"
-            cells.append(Cell(text, number=True, order=mean))
+            cells.append(
+                mean_sd(*(float(table.loc[(experiment, name), one]) for one in ("f1_mean", "f1_sd")))
+            )
         rows.append(tuple(cells))
     heads = ("Experiment", "Seeds", *comparison.names, "macro F1")
     return Table(heads, tuple(rows), "F1, mean ± sample standard deviation over seeds.")

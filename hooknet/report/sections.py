@@ -32,6 +32,9 @@ class Compared:
     pixels: tuple[Table, ...]
     strips: Picture
     slides: Table
+    over_slides: tuple[Table, ...]
+    over_grades: tuple[Table, ...]
+    tukey: Table
     claims: Table
     differences: Table | None
     difference_figure: Picture | None
@@ -69,6 +72,9 @@ def measure(data: ReportData, name: str, comparison: Comparison, files: Files, p
             "Macro F1 of every test slide, one column of dots per system; the same numbers are in the table below.",
         ),
         slides=score_tables.slide_table(comparison, data.patients_shown),
+        over_slides=score_tables.over_slides_tables(comparison, graded=False),
+        over_grades=score_tables.over_slides_tables(comparison, graded=True),
+        tukey=difference_tables.tukey_table(comparison),
         claims=difference_tables.claims_table(comparison),
         differences=None if comparison.differences.empty else difference_tables.difference_table(comparison),
         difference_figure=None if comparison.differences.empty else _differences(comparison, files, prefix),

@@ -80,6 +80,12 @@ def with_interval(value: float, row: Any, sign: bool = False) -> str:
     return f"{value:{form}} [{low}, {high}]".replace("-", "−")
 
 
+def mean_sd(mean: float, deviation: float) -> Cell:
+    """``0.912 ± 0.034``: a mean of scores and its standard deviation; the mean alone where that is nan."""
+    text = share(mean) if isnan(deviation) else f"{share(mean)} ± {share(deviation)}"
+    return Cell(text, number=True, order=mean)
+
+
 def mark(cells: Sequence[Cell]) -> list[Cell]:
     """The cells with the highest, as it reads, marked; none where there is one only or all read the same."""
     numbers = [float(one.text) for one in cells if one.text != NOTHING]

@@ -102,6 +102,28 @@ def test_intervals_over_patients_stand_beside_scores_and_tests(written):
         assert told.replace("-", "−") in cells
 
 
+def test_means_over_slides_stand_on_the_page_of_all_slides_and_of_each_grade(written):
+    cells, found = Page(written[1]).cells, results().per_slide
+    assert set(found["grade"]) == {"all", "I", "II"}
+    for one in found.itertuples():
+        for mean, spread in (
+            (one.recall_mean, one.recall_sd), (one.precision_mean, one.precision_sd), (one.dice_mean, one.dice_sd),
+        ):  # fmt: skip
+            assert f"{mean:.3f} ± {spread:.3f}" in cells
+    assert written[1].count("<caption>DCIS: mean ± sample standard deviation over slides.</caption>") == 2
+    assert "beside the paired one (40)" in written[1]  # ten pairs, four classes
+    for one in results().tukey.itertuples():
+        told = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+        assert told.replace("-", "−") in cells
+
+
+def test_without_grades_and_with_one_system_there_is_no_empty_table_of_them(tmp_path):
+    text = write_report(small(), tmp_path).read_text(encoding="utf-8")
+    assert "Recall, precision and Dice: mean over slides" in text
+    assert "The same for each grade" not in text
+    assert "beside the paired one" not in text
+
+
 def test_tables_are_saved_with_full_precision(written):
     folder, _ = written
     saved = pd.read_csv(folder / "tables" / "scores.csv")
@@ -111,6 +133,8 @@ def test_tables_are_saved_with_full_precision(written):
         "scores.csv",
         "slide_scores.csv",
         "slide_class_scores.csv",
+        "per_slide.csv",
+        "tukey.csv",
         "claims.csv",
         "quantities.csv",
         "boundaries.csv",
@@ -348,18 +372,18 @@ def test_the_page_says_what_it_is_not(written):
 
 def test_the_summary_for_programs_tells_the_same(written):
     told = json.loads((written[0] / "summary.json").read_text(encoding="utf-8"))
-    found = told["results"]["annotated pixels"]
-    assert found["lead"] == list(lead(results()).sentences)
+    found, wanted = told["results"]["annotated pixels"], results()
+    assert found["lead"] == list(lead(wanted).sentences)
     for name in TABLES:
-        frame = getattr(results(), name)
+        frame = getattr(wanted, name)
         assert len(found[name]) == len(frame)
         if len(frame):
             assert list(found[name][0]) == list(frame.columns)
     scores = [one["f1"] for one in found["scores"]]
-    assert scores == pytest.approx(results().scores["f1"].tolist(), rel=1e-15)
+    assert scores == pytest.approx(wanted.scores["f1"].tolist(), rel=1e-15)
     assert told["objects"][0]["f1"] == 8 / 11
     assert told["calibration"][0]["seed"] is None
     assert told["provenance"]["steps"][0]["jobs"] == 5
     assert told["warnings"] == [
-        "slide_03.xml: 2 shapes cross themselves; made valid, 1.2 µm² changed", *results().warnings,
+        "slide_03.xml: 2 shapes cross themselves; made valid, 1.2 µm² changed", *wanted.warnings,
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from hooknet.evaluation.compare import compare
 from hooknet.evaluation.system import System
@@ -10,13 +11,13 @@ from hooknet.report.data import ReportSystem
 NAMES = ("gland", "a|b")
 
 
-def result(*, seeds=False):
+def result(*, seeds=False, grades=None):
     def one(right):
         return np.array([[0, right, 100 - right], [0, 100 - right, right]], np.int64)
 
     first = System("HookNet", "hooknet", 1 if seeds else None, {"s1": one(90), "s2": one(80)})
     second = System("U-Net", "hooknet" if seeds else "unet", 2, {"s1": one(70), "s2": one(85)})
-    return compare([first, second], NAMES, {"s1": "p", "s2": "p"})
+    return compare([first, second], NAMES, {"s1": "p", "s2": "p"}, grades)
 
 
 SYSTEMS = (
@@ -140,6 +141,54 @@ def test_differences_have_a_column_for_macro_f1_and_each_class():
     assert table.columns == ("Pair", "macro F1", *NAMES)
     gland = 180 / 190 - 160 / 180
     assert texts(table)[0][2] == f"{gland:+.3f} [{gland:+.3f}, {gland:+.3f}]"
+
+
+def test_means_over_slides_have_a_table_per_class_with_grades_where_they_are_asked_for():
+    # Of both classes recall and precision are equal: .90 and .80, then .70 and .85.
+    gland, other = score_tables.over_slides_tables(result(), graded=False)
+    assert gland.columns == ("System", "Slides", "Recall", "Precision", "Dice")
+    assert texts(gland) == texts(other) == [
+        ["HookNet", "2", *["0.850 ± 0.071"] * 3],
+        ["U-Net", "2", *["0.775 ± 0.106"] * 3],
+    ]  # fmt: skip
+    assert gland.caption == "gland: mean ± sample standard deviation over slides."
+    assert score_tables.over_slides_tables(result(), graded=True) == ()
+    table = score_tables.over_slides_tables(result(grades={"s1": "III"}), graded=True)[1]
+    assert table.columns == ("System", "Grade", "Slides", "Recall", "Precision", "Dice")
+    assert texts(table) == [
+        ["HookNet", "III", "1", *["0.900"] * 3],
+        ["U-Net", "III", "1", *["0.700"] * 3],
+    ]
+
+
+def test_a_mean_that_is_not_defined_is_a_dash():
+    missed = np.array([[0, 0, 10], [0, 0, 10]], np.int64)
+    found = compare([System("a", "a", None, {"s": missed})], NAMES)
+    assert texts(score_tables.over_slides_tables(found, graded=False)[0]) == [
+        ["a", "1", "0.000", "–", "0.000"]
+    ]
+
+
+def test_tukeys_test_stands_beside_the_paired_one():
+    table = difference_tables.tukey_table(result())
+    row = texts(table)[0]
+    assert row[:4] == ["gland", "HookNet − U-Net", "2", "2"]
+    # .85 and .775, variances .005 and .01125, 2 degrees of freedom: Student's t where there are two systems
+    error = np.sqrt((0.005 + 0.01125) / 2)
+    reach = stats.t.ppf(0.975, 2) * error
+    assert row[4] == f"+0.075 [{0.075 - reach:+.3f}, {0.075 + reach:+.3f}]".replace("-", "−")
+    assert row[5:] == [f"{2 * stats.t.sf(0.075 / error, 2):.3f}", "1.000"]
+    assert [one[0] for one in texts(table)] == list(NAMES)
+
+
+def test_tukeys_table_is_of_experiments_and_has_dashes_where_nothing_varies():
+    def seed(name, experiment, right):
+        counts = np.array([[0, right, 100 - right], [0, 100 - right, right]], np.int64)
+        return System(name, experiment, 1, {"s1": counts, "s2": counts})
+
+    found = compare([seed("a 1", "a", 90), seed("a 2", "a", 80), seed("b", "b", 80)], NAMES)
+    row = texts(difference_tables.tukey_table(found))[0]
+    assert row == ["gland", "a − b", "2", "2", "+0.050", "–", "1.000"]
 
 
 def test_the_summary_gives_mean_and_deviation_over_seeds():
