@@ -9,7 +9,9 @@ from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
 
 from hooknet.cli.main import COMMANDS
 
-FOR_PEOPLE = {"view", "check", "describe", "preview_batch", "import_keras", "export_onnx"}
+FOR_PEOPLE = {"view", "check", "describe", "preview_batch", "time_stages", "import_keras", "export_onnx"}
+# Of systems of stages, which the demo has none of (see test_stages.py).
+STAGES = {"fit_clusters", "train_classifier", "classify_patches", "train_refiner", "refine", "paint_tissue"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
 KEPT = "infer_with_probabilities"
 
@@ -46,7 +48,9 @@ def test_every_rule_has(part):
 
 
 def test_training_and_prediction_ask_for_the_gpu():
-    assert {name for name, text in rules().items() if "gpu=1" in text} == {"train", "infer"}
+    assert {name for name, text in rules().items() if "gpu=1" in text} == {
+        "train", "infer", "train_classifier", "classify_patches", "train_refiner", "refine",
+    }  # fmt: skip
 
 
 def test_outputs_of_every_rule_go_to_results():
@@ -73,7 +77,7 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules())
+    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):

@@ -7,6 +7,7 @@ from hooknet.config import layout
 from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
+from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, TissueRun
 from hooknet.errors import HookNetError
 from hooknet.io.records import read_splits
 
@@ -31,17 +32,27 @@ if MISSING:
     )
 
 RUNS = PROJECT.runs
+# Also those that only make heat maps to train refiners with.
+EVERY_RUN = {**RUNS, **PROJECT.part_runs}
 # Not a run of any name where there is none of a kind.
 NONE = "(?!)"
-MAPS_ONLY, WITH_PROBABILITIES = (
-    "|".join(
-        re.escape(name)
-        for name, run in RUNS.items()
-        if run.settings.infer.probabilities == kept
+
+
+def names_of(kind, **wanted):
+    """A pattern of the names of all runs of a kind whose settings are as wanted."""
+    return (
+        "|".join(
+            re.escape(name)
+            for name, run in EVERY_RUN.items()
+            if isinstance(run, kind)
+            and all(
+                getattr(run.settings, key) == value for key, value in wanted.items()
+            )
+        )
+        or NONE
     )
-    or NONE
-    for kept in (False, True)
-)
+
+
 DATASETS = sorted({run.dataset_name for run in RUNS.values()})
 PHANTOMS = {
     slide.id: name
@@ -63,7 +74,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     # Not the ids themselves: snakemake scans the constraint for every file of every job, which for n slides is n² steps.
     slide=SAFE_NAME.strip("^$"),
-    run="|".join(map(re.escape, RUNS)),
+    run="|".join(map(re.escape, EVERY_RUN)),
     role="|".join(layout.ROLES),
     suffix="|".join(map(re.escape, layout.EXPORTS.values())),
 
@@ -73,7 +84,7 @@ def dataset_of(wildcards):
         (
             wildcards.dataset
             if hasattr(wildcards, "dataset")
-            else RUNS[wildcards.run].dataset_name
+            else EVERY_RUN[wildcards.run].dataset_name
         )
     ]
 
@@ -83,7 +94,7 @@ def slide_of(wildcards):
 
 
 def slide_folder(run, slide):
-    return layout.slide_folder(RUNS[run].dataset_name, slide)
+    return layout.slide_folder(EVERY_RUN[run].dataset_name, slide)
 
 
 def dataset_runs(wildcards):

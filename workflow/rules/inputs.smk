@@ -28,11 +28,11 @@ def all_counts(wildcards):
 
 
 def run_splits(wildcards):
-    return layout.splits_sheet(RUNS[wildcards.run].dataset_name)
+    return layout.splits_sheet(EVERY_RUN[wildcards.run].dataset_name)
 
 
 def train_slides(wildcards):
-    run = RUNS[wildcards.run]
+    run = EVERY_RUN[wildcards.run]
     sides = assigned(run)
     return [*run.slides("training", sides), *run.slides("validation", sides)]
 
@@ -49,7 +49,7 @@ def train_masks(wildcards):
 
 
 def train_centres(wildcards):
-    name = layout.centres_name(RUNS[wildcards.run].network.shape.patch_spec)
+    name = layout.centres_name(EVERY_RUN[wildcards.run].patch_spec)
     return [
         slide_folder(wildcards.run, slide.id) / name
         for slide in train_slides(wildcards)
@@ -57,22 +57,68 @@ def train_centres(wildcards):
 
 
 def train_start(wildcards):
-    start = RUNS[wildcards.run].settings.train.init_from
+    start = RUNS[wildcards.run].settings.starts_from
     return [] if start is None else start
 
 
+def train_weights(wildcards):
+    """The backbone's file, where a classifier starts from one."""
+    weights = EVERY_RUN[wildcards.run].settings.network.weights
+    return [] if weights is None else weights
+
+
+def train_clusters(wildcards):
+    found = EVERY_RUN[wildcards.run].clusters_file
+    return [] if found is None else found
+
+
+def cluster_slides(wildcards):
+    run = EVERY_RUN[wildcards.run]
+    return run.slides("training", assigned(run))
+
+
+def cluster_images(wildcards):
+    return [slide.slide for slide in cluster_slides(wildcards)]
+
+
+def cluster_centres(wildcards):
+    name = layout.centres_name(EVERY_RUN[wildcards.run].patch_spec)
+    return [
+        slide_folder(wildcards.run, slide.id) / name
+        for slide in cluster_slides(wildcards)
+    ]
+
+
+def train_heat_maps(wildcards):
+    """Of each slide, by a classifier that has not been trained on it (unless the settings allow that)."""
+    run = RUNS[wildcards.run]
+    sides = assigned(run)
+    return [
+        layout.probabilities_path(source, slide)
+        for split in ("training", "validation")
+        for slide, source in run.heat_maps(split, sides).items()
+    ]
+
+
+def refine_heat_map(wildcards):
+    parent = RUNS[wildcards.run].parent
+    if parent is None:
+        return []
+    return layout.probabilities_path(parent.name, wildcards.slide)
+
+
 def infer_checkpoint(wildcards):
-    return RUNS[wildcards.run].weights
+    return EVERY_RUN[wildcards.run].weights
 
 
 def infer_tissue(wildcards):
-    if RUNS[wildcards.run].settings.infer.over != "tissue":
+    if EVERY_RUN[wildcards.run].settings.predicts_over != "tissue":
         return []
     return slide_folder(wildcards.run, wildcards.slide) / "tissue.tif"
 
 
 def infer_mask(wildcards):
-    if RUNS[wildcards.run].settings.infer.over != "mask":
+    if EVERY_RUN[wildcards.run].settings.predicts_over != "mask":
         return []
     return slide_of(wildcards).infer_mask
 
@@ -111,7 +157,7 @@ def all_exports(wildcards):
     return [
         layout.export_path(name, slide.id, format_)
         for name, run in RUNS.items()
-        for format_ in run.settings.infer.exports
+        for format_ in run.settings.exports
         for slide in test_slides(run)
     ]
 
@@ -131,7 +177,7 @@ def slide_tissue(wildcards):
 
 
 def kept_probabilities(wildcards):
-    if not RUNS[wildcards.run].settings.infer.probabilities:
+    if not RUNS[wildcards.run].settings.keeps_probabilities:
         return []
     return layout.probabilities_path(wildcards.run, wildcards.slide)
 
@@ -146,7 +192,7 @@ def dataset_measures(wildcards):
             roles = layout.roles_of(slide)
             if "truth" in roles:
                 wanted.append(layout.measures_path(name, "boundaries", slide.id))
-            if roles and run.settings.infer.probabilities:
+            if roles and run.settings.keeps_probabilities:
                 wanted.append(layout.measures_path(name, "calibration", slide.id))
             if roles and any(one.objects for one in run.dataset.classes.values()):
                 wanted.append(layout.measures_path(name, "matches", slide.id))
@@ -182,7 +228,7 @@ def dataset_results(wildcards):
     curves = [
         layout.run_folder(name) / "metrics.csv"
         for name in dataset_runs(wildcards)
-        if RUNS[name].settings.checkpoint is None
+        if RUNS[name].settings.is_trained
     ]
     records = [
         layout.slide_folder(wildcards.dataset, slide.id) / "slide.json"

@@ -23,7 +23,7 @@ def check_settings(wildcards):
     runs = [RUNS[name] for name in dataset_runs(wildcards)]
     return digest(
         slide_settings(wildcards),
-        sorted({one for run in runs for one in run.settings.spacings}),
+        sorted({one for run in runs for one in run.settings.read_spacings}),
     )
 
 
@@ -78,31 +78,40 @@ def splits_folder(wildcards):
 
 
 def run_slides_folder(wildcards):
-    return layout.splits_sheet(RUNS[wildcards.run].dataset_name).parent
+    return layout.splits_sheet(EVERY_RUN[wildcards.run].dataset_name).parent
 
 
 def train_threads(wildcards):
     """Cores of a training: those of the network, and one for each process that reads patches."""
-    options = RUNS[wildcards.run].settings.train
+    options = EVERY_RUN[wildcards.run].settings.train
     return options.threads + options.workers
 
 
 def infer_threads(wildcards):
-    return RUNS[wildcards.run].settings.train.threads
+    return EVERY_RUN[wildcards.run].settings.train.threads
 
 
 def train_settings(wildcards):
-    return digest(RUNS[wildcards.run].training_settings())
+    return digest(EVERY_RUN[wildcards.run].training_settings())
 
 
 def infer_settings(wildcards):
-    run = RUNS[wildcards.run]
+    run = EVERY_RUN[wildcards.run]
     classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
-    # Of weights that are used as they are no other rule tells that they are read as another network's.
-    kinds = {"model", "spacings", "patch_size", "network", "shuffle_context"}
-    network = run.settings.model_dump(mode="json", include=kinds)
     how = run.settings.infer.model_dump(mode="json", exclude={"exports"})
-    return digest(how, network, classes, slide_settings(wildcards))
+    # Of weights that are used as they are no other rule tells that they are read as another network's.
+    return digest(how, run.settings.read_as(), classes, slide_settings(wildcards))
+
+
+def clusters_options(wildcards, input):
+    return f"--clusters {quote(str(input.clusters))}" if input.clusters else ""
+
+
+def refine_options(wildcards, input, output):
+    flags = [f"--heat {quote(str(input.heat))}"] if input.heat else []
+    if "probabilities" in output.keys():
+        flags.append(f"--probabilities {quote(output.probabilities)}")
+    return " ".join(flags)
 
 
 def infer_options(wildcards, input, output):

@@ -24,6 +24,8 @@ rule train:
         "results/logs/train/{run}.log",
     benchmark:
         "results/benchmarks/train/{run}.tsv"
+    wildcard_constraints:
+        run=names_of(DenseRun),
     conda:
         "../../envs/hooknet.yaml"
     threads: train_threads
