@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY ?= passive
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo demo study test nightly check bench fidelity clean
+.PHONY: help setup demo study designs test nightly check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -25,6 +25,11 @@ demo: setup                ## Generated slides -> HookNet and two U-Nets -> resu
 study: setup               ## Which class needs which view: ten systems, three seeds, on the demo's slides
 	snakemake --cores $(CORES) --resources gpu=1 --config experiments=config/examples/phantom_study/experiments.yaml
 	@echo "Open results/report/demo/index.html"
+
+designs: setup             ## The nine designs of H2G-Net, three seeds, on slides generated for them
+	snakemake --cores $(CORES) --resources gpu=1 --config datasets=config/examples/phantom_h2g/datasets.yaml \
+	    experiments=config/examples/phantom_h2g/experiments.yaml
+	@echo "Open results/report/phantom_h2g/index.html"
 
 test: setup                ## Tests, the end-to-end run of a tiny configuration among them
 	python -m pytest -m "not slow"
