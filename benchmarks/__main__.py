@@ -17,6 +17,7 @@ NAMES = (
     "inference",
     "memory",
     "whole_slide",
+    "staged",
     "rasterising",
     "evaluating",
     "exporting",

@@ -9,7 +9,7 @@ import io
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,14 +30,16 @@ WIDTH, HEIGHT = 100_000, 80_000
 Pixels = NDArray[np.uint8]
 
 
-def write_slide(path: Path, width: int, height: int, share: float = 0.25) -> None:
-    """A JPEG pyramid of levels 1, 4, 16 at 0.25 µm/px, ``share`` of it tissue in round patches, the rest glass."""
+def write_slide(
+    path: Path, width: int, height: int, share: float = 0.25, factors: Sequence[int] = FACTORS
+) -> None:
+    """A JPEG pyramid of levels ``factors`` at 0.25 µm/px, ``share`` of it tissue in round patches, the rest glass."""
     piece = _piece()
     held = tissue_cells(width, height, share)
     with path.open("wb") as file:
         file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16))
         link = file.tell() - 8  # where the place of the next directory goes
-        for factor in FACTORS:
+        for factor in factors:
             size = (height // factor, width // factor)
             places, counts = [], []
             for tile in _tiles(held, piece, factor, size):

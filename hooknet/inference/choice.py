@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from hooknet.config.experiments import InferOptions
+from hooknet.config.experiment import EngineOptions
 from hooknet.errors import CheckpointError
 from hooknet.inference import openvino_engine
-from hooknet.inference.agreement import compared
+from hooknet.inference.agreement import Agreement, compared
 from hooknet.inference.engines import Engine, Precision, TorchEngine, Views
 from hooknet.inference.openvino_engine import OpenVinoEngine
 from hooknet.models.network import Network
@@ -25,21 +26,22 @@ logger = logging.getLogger(__name__)
 WORTH_COMPILING = 2e11
 
 
+class Named(Protocol):
+    """An engine: it has a name."""
+
+    name: str
+
+
+Made = TypeVar("Made", bound=Named)
+
+
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Generic[Made]):
     """An engine that could be made, and how."""
 
     name: str
     precision: Precision
-    make: Callable[[], Engine]
-
-
-def _kind(network: Network, options: InferOptions) -> str:
-    """``torch`` or ``openvino``."""
-    on_processor = next(network.parameters()).device.type == "cpu"
-    if options.engine == "auto":
-        return "openvino" if on_processor and openvino_engine.is_installed() else "torch"
-    return options.engine
+    make: Callable[[], Made]
 
 
 @dataclass(frozen=True)
@@ -55,63 +57,91 @@ class Job:
     shares: bool
 
 
-def candidates(network: Network, job: Job, options: InferOptions) -> Iterator[Candidate]:
-    """Engines in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
-    device, tile, shares = next(network.parameters()).device, job.tile, job.shares
-    kind = _kind(network, options)
-    small = network.shape.tile_work(tile) * job.tiles < WORTH_COMPILING
-    if options.engine == "auto" and options.precision != "bf16" and small:
+def kinds(device: torch.device, work: float, options: EngineOptions) -> Iterator[tuple[str, Precision]]:
+    """``OpenVINO`` or ``torch`` with a precision, in the order in which they are preferred.
+
+    ``work``: multiply-accumulates in all.  CheckpointError where what is asked for cannot be.
+    """
+    kind = _kind(device, options)
+    if options.engine == "auto" and options.precision != "bf16" and work < WORTH_COMPILING:
         kind = "torch"
     _check_possible(device, kind, options)
     half = _has_bf16(device, kind)
     for precision in _precisions(options, half):
-        if kind == "openvino":
+        yield "OpenVINO" if kind == "openvino" else "torch", precision
+    if options.engine == "auto" and kind == "openvino" and options.precision != "bf16":
+        yield "torch", "fp32"
+
+
+def candidates(network: Network, job: Job, options: EngineOptions) -> Iterator[Candidate[Engine]]:
+    """Engines of tiles in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
+    device, tile, shares = next(network.parameters()).device, job.tile, job.shares
+    for name, precision in kinds(device, network.shape.tile_work(tile) * job.tiles, options):
+        if name == "OpenVINO":
             make: Callable[[], Engine] = partial(
                 OpenVinoEngine, network, tile, shares, precision, job.threads
             )
-            yield Candidate("OpenVINO", precision, make)
         else:
-            yield Candidate("torch", precision, partial(TorchEngine, network, tile, shares, precision))
-    if options.engine == "auto" and kind == "openvino" and options.precision != "bf16":
-        yield Candidate("torch", "fp32", partial(TorchEngine, network, tile, shares, "fp32"))
+            make = partial(TorchEngine, network, tile, shares, precision)
+        yield Candidate(name, precision, make)
 
 
-def choose(network: Network, job: Job, options: InferOptions, views: Views) -> Engine:
+def choose(network: Network, job: Job, options: EngineOptions, views: Views) -> Engine:
     """The first candidate that agrees with the network on a tile (see :mod:`hooknet.inference.agreement`).
 
     ``views`` are those of a tile with much in it.  CheckpointError when none agrees.
     """
+
+    def compare(engine: Engine) -> Agreement:
+        return compared(network, job.tile, engine.start(views, logits=True)(), views)
+
+    return first_that_agrees(candidates(network, job, options), compare, options, "a tile")
+
+
+def first_that_agrees(
+    found: Iterable[Candidate[Made]], compare: Callable[[Made], Agreement], options: EngineOptions, on: str
+) -> Made:
+    """The first candidate that can be made and agrees with torch in fp32, which itself is not compared.
+
+    ``on`` what they are compared, for messages.  CheckpointError when none agrees.
+    """
     told = []
-    for one in candidates(network, job, options):
+    for one in found:
         try:
             engine = one.make()
-            if isinstance(engine, TorchEngine) and one.precision == "fp32":
+            if (one.name, one.precision) == ("torch", "fp32"):
                 logger.info("%s, fp32", engine.name)
                 return engine  # it is what the others are compared with
-            predicted = engine.start(views, logits=True)()
+            agreed = compare(engine)
         except (RuntimeError, ImportError) as error:  # a compiler's own: the next candidate can do without it
             told.append(f"{one.name} in {one.precision} failed ({' '.join(str(error).split())[:200]})")
             logger.warning("%s; trying the next engine", told[-1])
             continue
-        found = compared(network, job.tile, predicted, views)
-        if found.suffices(one.precision):
+        if agreed.suffices(one.precision):
             logger.info(
-                "%s, %s: as torch in fp32 on a tile: probabilities within %.1g, same class in %.3f %%",
-                engine.name, one.precision, found.difference, 100 * found.share,
+                "%s, %s: as torch in fp32 on %s: probabilities within %.1g, same class in %.3f %%",
+                engine.name, one.precision, on, agreed.difference, 100 * agreed.share,
             )  # fmt: skip
             return engine
         told.append(
-            f"{one.name} in {one.precision} differs from torch in fp32 by {found.difference:.2g} in a probability, "
-            f"{100 * (1 - found.share):.3f} % of px have another class"
+            f"{one.name} in {one.precision} differs from torch in fp32 by {agreed.difference:.2g} in a probability, "
+            f"{100 * (1 - agreed.share):.3f} % of what was compared has another class"
         )
         logger.warning("%s; not used", told[-1])
-        del engine, predicted  # before the next takes as much
+        del engine  # before the next takes as much
     raise CheckpointError(
         f"infer.engine {options.engine}, infer.precision {options.precision}: {'; '.join(told)}; set both to auto"
     )
 
 
-def _precisions(options: InferOptions, half: bool) -> tuple[Precision, ...]:
+def _kind(device: torch.device, options: EngineOptions) -> str:
+    """``torch`` or ``openvino``."""
+    if options.engine == "auto":
+        return "openvino" if device.type == "cpu" and openvino_engine.is_installed() else "torch"
+    return options.engine
+
+
+def _precisions(options: EngineOptions, half: bool) -> tuple[Precision, ...]:
     if options.precision == "auto":
         return ("bf16", "fp32") if half else ("fp32",)
     return (options.precision,)
@@ -125,7 +155,7 @@ def _has_bf16(device: torch.device, kind: str) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _check_possible(device: torch.device, kind: str, options: InferOptions) -> None:
+def _check_possible(device: torch.device, kind: str, options: EngineOptions) -> None:
     if kind == "openvino" and not openvino_engine.is_installed():
         raise CheckpointError(
             f"infer.engine openvino: the package is not installed; {openvino_engine.INSTALL}, or set it to auto"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hooknet.coordinates import RasterGrid, centred_window
+from hooknet.inference.ahead import in_order
 from hooknet.inference.canvas import Canvas
 from hooknet.inference.engines import Engine, Predicted
 from hooknet.inference.plan import Plan
@@ -149,13 +150,7 @@ def _read_ahead(
         with stages.at("read"):
             return work.wanted.pixels(work.grid, *places[number], stride, stride), read(number)
 
-    waiting: deque[Future[tuple[Pixels, Sequence[NDArray[np.uint8]]]]] = deque()
-    for number in range(len(places)):
-        waiting.append(reader.submit(one, number))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    return in_order(reader, one, range(len(places)), AHEAD)
 
 
 def _reader(work: Segmenting, decoders: ThreadPoolExecutor) -> Callable[[int], Sequence[NDArray[np.uint8]]]:

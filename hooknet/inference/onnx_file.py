@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 import hooknet
-from hooknet.config.experiments import ExperimentSettings
+from hooknet.config.dense import DenseSettings
 from hooknet.errors import CheckpointError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import Checkpoint, load_checkpoint, restore
@@ -93,7 +93,7 @@ def export_onnx(path: Path, output: Path, size: int | None = None) -> float:
 def network_of(checkpoint: Checkpoint, path: Path) -> Network:
     """The network of a checkpoint, from what stands in it alone; on the CPU, in eval mode."""
     try:
-        settings = ExperimentSettings.model_validate(checkpoint.spec["settings"])
+        settings = DenseSettings.model_validate(checkpoint.spec["settings"])
         classes = len(checkpoint.spec["classes"])
     except (ValidationError, KeyError) as error:
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""OpenVINO on a processor: the same network, compiled for one tile; the compiled model is kept on disk.
+"""OpenVINO on a processor: the same network, compiled for inputs of one size; the compiled model is kept on disk.
 
 Nothing is told to anybody: the package's own converter reports its use, so the network goes in by the frontend.
 """
@@ -12,13 +12,15 @@ import logging
 import os
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 import hooknet
 from hooknet.inference.engines import Engine, Precision, Predicted, TileNetwork, Views
@@ -47,6 +49,15 @@ def has_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+@dataclass(frozen=True)
+class Wish:
+    """How a module is to be compiled: on ``threads`` cores, which ``streams`` requests share."""
+
+    precision: Precision
+    threads: int
+    streams: int = 1
+
+
 class OpenVinoEngine(Engine):
     """The network, compiled for tiles of one size."""
 
@@ -56,8 +67,10 @@ class OpenVinoEngine(Engine):
         """``shares``: whether probabilities are wanted; ``threads``: processor cores to use."""
         super().__init__("OpenVINO", precision, tile)
         self._shares = shares
+        views = [torch.zeros(size, size, 3, dtype=torch.uint8) for size in tile.sizes]
+        module, told = TileNetwork(network, tile, shares), (network.settings, tile, shares)
         with noticing_out_of_memory():
-            self._request = _compiled(network, tile, shares, precision, threads).create_infer_request()
+            self._request = compiled(module, views, told, Wish(precision, threads)).create_infer_request()
 
     def start(self, views: Views, logits: bool = False) -> Callable[[], Predicted]:
         """Compute a tile."""
@@ -71,17 +84,21 @@ class OpenVinoEngine(Engine):
         return lambda: found
 
 
-def _compiled(network: Network, tile: Tile, shares: bool, precision: Precision, threads: int) -> Any:
-    """The compiled model, from disk where it was compiled before."""
+def compiled(module: nn.Module, examples: Sequence[Tensor], told: tuple[object, ...], wish: Wish) -> Any:
+    """A module compiled for inputs like the examples, from disk where it was compiled before.
+
+    ``told``: what it computes besides its weights, as values whose text says all.
+    """
     import openvino
 
     core = openvino.Core()
     how = {
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _HINTS[wish.precision],
+        "INFERENCE_NUM_THREADS": wish.threads,
+        "PERFORMANCE_HINT": "LATENCY" if wish.streams == 1 else "THROUGHPUT",
+        **({} if wish.streams == 1 else {"NUM_STREAMS": wish.streams}),
     }
-    path = _cache_folder() / f"{_key(network, tile, shares, precision, threads)}.blob"
+    path = _cache_folder() / f"{_key(module, examples, told, wish)}.blob"
     if path.is_file():
         try:
             loaded = core.import_model(path.read_bytes(), "CPU", how)
@@ -90,26 +107,25 @@ def _compiled(network: Network, tile: Tile, shares: bool, precision: Precision, 
             return loaded
         except (RuntimeError, OSError) as error:
             logger.warning("%s: cannot be used (%s); compiling anew", path, str(error).splitlines()[0][:100])
-    compiled = core.compile_model(_graph(network, tile, shares), "CPU", how)
+    found = core.compile_model(_graph(module, examples), "CPU", how)
     try:
         with atomic(path) as partial:
-            partial.write_bytes(compiled.export_model().getvalue())
+            partial.write_bytes(found.export_model().getvalue())
         _prune(path.parent)
     except OSError as error:
         logger.info("%s: not kept for the next slide (%s)", path, error)
-    return compiled
+    return found
 
 
-def _graph(network: Network, tile: Tile, shares: bool) -> Any:
-    """The network as OpenVINO's graph, for views of the tile's sizes."""
+def _graph(module: nn.Module, examples: Sequence[Tensor]) -> Any:
+    """The module as OpenVINO's graph, for inputs like the examples."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-    views = tuple(torch.zeros(size, size, 3, dtype=torch.uint8) for size in tile.sizes)
     disabled = logging.root.manager.disable
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # both packages warn of their own code
-        program = torch.export.export(TileNetwork(network, tile, shares).eval(), views)
+        program = torch.export.export(module.eval(), tuple(examples))
         frontend = FrontEndManager().load_by_framework("pytorch")
         # It logs operations that this torch does not have, on the root logger.
         logging.disable(max(disabled, logging.WARNING))
@@ -120,24 +136,16 @@ def _graph(network: Network, tile: Tile, shares: bool) -> Any:
         return frontend.convert(frontend.load(decoder))
 
 
-def _key(network: Network, tile: Tile, shares: bool, precision: Precision, threads: int) -> str:
+def _key(module: nn.Module, examples: Sequence[Tensor], told: tuple[object, ...], wish: Wish) -> str:
     """A name for all that a compiled model depends on."""
     weights = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
+    for name, tensor in module.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     versions = [metadata.version(name) for name in ("openvino", "torch")]
-    told = [
-        hooknet.__version__,
-        *versions,
-        _processor(),
-        repr(network.settings),
-        repr(tile),
-        shares,
-        precision,
-        threads,
-    ]
-    return hashlib.sha256(repr([weights.hexdigest(), told]).encode()).hexdigest()[:32]
+    shapes = [(tuple(one.shape), str(one.dtype)) for one in examples]
+    all_told = [hooknet.__version__, *versions, _processor(), type(module).__name__, repr(told), shapes, wish]
+    return hashlib.sha256(repr([weights.hexdigest(), all_told]).encode()).hexdigest()[:32]
 
 
 def _processor() -> str:

@@ -1,14 +1,19 @@
-"""Which pixels of a map are predicted: tissue, everything, or a mask of the user's; and all annotated ones."""
+"""What of a slide is predicted: tissue, everything, or a mask of the user's; and all that is annotated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from hooknet.config.datasets import SlideSettings
 from hooknet.coordinates import EPSILON, RasterGrid, nearest_index
-from hooknet.io.rasters import STRIP_PIXELS, LabelRaster
+from hooknet.errors import MaskError
+from hooknet.io.masks import Mask
+from hooknet.io.rasters import STRIP_PIXELS, LabelRaster, open_raster
 
 Pixels = NDArray[np.bool_]
 
@@ -54,6 +59,65 @@ class Wanted:
             strip = self.pixels(grid, 0, first * side, columns * side, count * side)
             found[first : first + count] = strip.reshape(count, side, columns, side).any(axis=(1, 3))
         return found
+
+    def whole(self, grid: RasterGrid, least: float) -> Pixels:
+        """Which px of a coarse ``grid`` (height, width) are wanted: ``least`` of their area is, or an annotated px.
+
+        What lies beyond the slide counts as not wanted, also of the area.
+        """
+        if self.inside is None:
+            return np.ones((grid.height, grid.width), bool)
+        wanted: Pixels = share_of(self.inside, grid) >= least - EPSILON
+        for mask in self.annotated:
+            wanted |= covered(mask, grid, 0, 0, grid.width, grid.height)
+        return wanted
+
+
+def open_inside(
+    over: str, slide: SlideSettings, size: tuple[int, int], tissue: Path | None, run: str
+) -> LabelRaster | None:
+    """The mask to predict within; None for everything.  ``size`` of the slide in level-0 px.
+
+    MaskError where the tissue mask that ``run`` needs is not given.
+    """
+    if over == "everything":
+        return None
+    if over == "mask":
+        return open_raster(str(slide.infer_mask), size)
+    if tissue is None:
+        raise MaskError(
+            f"run {run}: infers over tissue, found no tissue mask; give --tissue (see detect-tissue)"
+        )
+    return Mask.open(tissue)
+
+
+def share_of(mask: LabelRaster, grid: RasterGrid) -> NDArray[np.float64]:
+    """How much of the area of each px of ``grid`` (height, width) lies in mask px above 0: 0..1.
+
+    MaskError when the two cannot lie over one slide.  Memory: a strip of the mask.
+    """
+    mask.check_same_slide(grid)
+    rows = _overlaps(grid.height, grid.step_y / mask.grid.step_y, mask.grid.height)
+    columns = _overlaps(grid.width, grid.step_x / mask.grid.step_x, mask.grid.width)
+    found = np.zeros((grid.height, grid.width))
+    strip = max(1, STRIP_PIXELS // mask.grid.width)
+    for top in range(0, mask.grid.height, strip):
+        count = min(strip, mask.grid.height - top)
+        inside = mask.read(0, top, mask.grid.width, count) > 0
+        if inside.any():
+            found += rows[:, top : top + count] @ (columns @ inside.T.astype(np.float32)).T
+    return found
+
+
+def _overlaps(count: int, ratio: float, length: int) -> sparse.csc_matrix:
+    """(count, length): the share of each of ``count`` px, ``ratio`` source px long, that lies in a source px."""
+    edges = np.arange(count + 1) * ratio
+    first, last = np.floor(edges[:-1] + EPSILON).astype(int), np.ceil(edges[1:] - EPSILON).astype(int)
+    lengths = np.minimum(last, length) - np.minimum(first, length)
+    target = np.repeat(np.arange(count), lengths)
+    source = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[target]
+    overlap = np.minimum(source + 1, edges[target + 1]) - np.maximum(source, edges[target])
+    return sparse.csc_matrix((overlap / ratio, (target, source)), shape=(count, length))
 
 
 def covered(mask: LabelRaster, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:

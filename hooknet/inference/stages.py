@@ -12,10 +12,12 @@ from collections.abc import Iterator
 class Stages:
     """Seconds by stage: ``read`` (decode, cut, look up what is wanted), ``network``, ``write``; stages overlap.
 
-    ``tiles`` and ``pixels`` that were predicted.
+    ``tiles`` and ``pixels`` that were predicted.  Of several threads at one stage each counts.  ``unit``: what
+    tiles are called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "tiles") -> None:
+        self.unit = unit
         self.seconds: dict[str, float] = defaultdict(float)
         self.tiles = 0
         self.pixels = 0
@@ -46,4 +48,4 @@ class Stages:
             f"{name} {seconds:.1f} s" + (f" ({seconds / total:.0%})" if name == slowest else "")
             for name, seconds in busy.items()
         ]
-        return f"{self.tiles} tiles in {total:.1f} s: {', '.join(parts)}"
+        return f"{self.tiles} {self.unit} in {total:.1f} s: {', '.join(parts)}"

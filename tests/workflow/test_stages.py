@@ -82,7 +82,9 @@ def test_every_system_has_maps_scores_and_a_place_in_the_report(finished):
 
 def test_heat_maps_of_training_slides_are_of_the_parts_that_left_them_out(finished):
     runs = finished / "results" / "runs"
-    seen = {name: {path.stem for path in (runs / name / "probabilities").iterdir()} for name in ("mob", *PARTS)}
+    seen = {
+        name: {path.stem for path in (runs / name / "probabilities").iterdir()} for name in ("mob", *PARTS)
+    }
     assert seen["mob"] == {"b1", "c1"}
     assert sorted(map(sorted, (seen[name] for name in PARTS))) == [["a1"], ["a2"]]
 
@@ -101,7 +103,11 @@ def test_nothing_is_left_to_do(finished):
     ("name", "section", "again"),
     [
         # What stands on a stage is made again with it, and nothing else.
-        ("refined", {"model": "refiner", "parent": "mob", "train": {"learning_rate": 1e-3}}, {"train_refiner"}),
+        (
+            "refined",
+            {"model": "refiner", "parent": "mob", "train": {"learning_rate": 1e-3}},
+            {"train_refiner"},
+        ),
         ("mob", {"model": "classifier", "infer": {"min_tissue": 0.4}}, {"classify_patches"}),
     ],
 )

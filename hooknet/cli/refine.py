@@ -1,0 +1,41 @@
+"""Predict a slide as a whole, at low power, with the heat map of a patch classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hooknet.cli.options import (
+    DATASETS_FILE,
+    EXPERIMENTS_FILE,
+    Datasets,
+    Experiments,
+    RunName,
+    SlideId,
+    project,
+)
+
+
+def run(
+    run: RunName,
+    slide: SlideId,
+    checkpoint: Annotated[Path, typer.Option(help="Weights that train-refiner wrote.")],
+    output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
+    heat: Annotated[
+        Path | None,
+        typer.Option(help="Heat map that classify-patches wrote; needed where the experiment has a parent."),
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
+    ] = None,
+    datasets: Datasets = DATASETS_FILE,
+    experiments: Experiments = EXPERIMENTS_FILE,
+) -> None:
+    """Write the map."""
+    from hooknet.config.run import RefinerRun, of_kind
+    from hooknet.inference.refining import RefinerFiles, refine
+
+    chosen = of_kind(project(datasets, experiments).run(run), RefinerRun, "refine")
+    refine(chosen, chosen.dataset.slide(slide), checkpoint, RefinerFiles(output, probabilities, heat))
