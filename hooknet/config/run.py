@@ -142,8 +142,11 @@ class ClassifierRun(Run):
         return None if self.settings.clusters is None else layout.clusters_path(self.name)
 
     def training_settings(self) -> dict[str, Any]:
-        """Also the part that it is trained without."""
-        return {**super().training_settings(), "part": None if self.part is None else str(self.part)}
+        """Also the part that it is trained without, and the grades that draws go by."""
+        part = None if self.part is None else str(self.part)
+        by_grade = "grade" in self.settings.train.levels
+        grades = [(one.id, one.grade) for one in self.dataset.slides if one.grade] if by_grade else []
+        return {**super().training_settings(), "part": part, "grades": grades}
 
     def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
         """Those of the whole run; with a part, its slides are for ``test`` and the others of training train."""

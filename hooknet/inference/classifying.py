@@ -34,9 +34,9 @@ from hooknet.models.classifier import PatchClassifier
 logger = logging.getLogger(__name__)
 
 #: Patches of a batch at most: on a processor what its caches hold (16 take a tenth longer), on a GPU what fills it.
-BATCH = {"cpu": 4, "cuda": 64}
-#: Bytes that a px of a patch takes in the network, at most of both backbones and engines, two batches at work.
-BYTES_PER_PIXEL = 1000
+BATCH = {"cpu": 2, "cuda": 64}
+#: Bytes that a px of a patch takes in the network, at most of both backbones and engines, with all batches at work.
+BYTES_PER_PIXEL = 2000
 
 
 def load_classifier(run: ClassifierRun, path: Path, slide: str) -> PatchClassifier:

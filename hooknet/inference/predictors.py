@@ -116,11 +116,13 @@ class OpenVinoPredictor(Predictor):
 
     def __init__(self, module: nn.Module, examples: Inputs, told: tuple[object, ...], wish: Wish) -> None:
         """``examples``: inputs of that size; ``told``: what the module computes besides its weights."""
-        super().__init__("OpenVINO", wish.precision, wish.streams)
+        # Two requests a stream: the next one waits where the one before it ends, not for who asks for results.
+        requests = 1 if wish.streams == 1 else 2 * wish.streams
+        super().__init__("OpenVINO", wish.precision, requests)
         self._batch = len(examples[0])
         with noticing_out_of_memory():
             model = compiled(module, [torch.from_numpy(one) for one in examples], told, wish)
-            self._requests = [model.create_infer_request() for _ in range(wish.streams)]
+            self._requests = [model.create_infer_request() for _ in range(requests)]
         self._started = 0
 
     def start(self, inputs: Inputs) -> Callable[[], Shares]:

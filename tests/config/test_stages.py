@@ -62,6 +62,21 @@ def test_parts_are_runs_of_their_own_that_nobody_scores(tmp_path):
     assert len({str(one) for one in settings}) == 3
 
 
+def test_weights_depend_on_the_grades_that_draws_go_by(tmp_path):
+    def settings(grade, *levels):
+        slides = [one | {"grade": grade} for one in SLIDES]
+        section = CLASSIFIER | {"train": {"levels": list(levels)}}
+        datasets = {"colon": made_config.dataset(slides=slides)}
+        return (
+            load_project(*made_config.write(tmp_path, datasets, {"one": section}))
+            .runs["one"]
+            .training_settings()
+        )
+
+    assert settings("I", "grade", "slide") != settings("II", "grade", "slide")
+    assert settings("I", "slide") == settings("II", "slide")
+
+
 def test_refiners_share_the_parts_of_their_parent(tmp_path):
     project = loaded(tmp_path, other=REFINER | {"network": {"name": "agunet"}})
     assert len(project.part_runs) == 2

@@ -112,10 +112,14 @@ def test_openvino_classifies_patches_as_torch_does(backbone, layout, side):
     module, batch = PatchProbabilities(network), patches(6, side)
     wanted = TorchPredictor(module, "fp32").start([batch])()
     compiled = OpenVinoPredictor(module, [batch[:4]], (shape,), Wish("fp32", 2, 2))
-    assert compiled.ahead == 2
-    # Both requests at work at a time; the second batch is not full.
-    first, second = compiled.start([batch[:4]]), compiled.start([batch[4:]])
-    found = np.concatenate([first(), second()])
+    assert compiled.ahead == 4
+    # All requests at work at a time, and one of them again; the second batch is not full.
+    parts = (batch[:4], batch[4:], batch[:4], batch[4:])
+    started = [compiled.start([one]) for one in parts]
+    found = np.concatenate([started[0](), started[1]()])
+    again = compiled.start([batch[1:5]])
+    np.testing.assert_array_equal(np.concatenate([started[2](), started[3]()]), found)
+    assert np.abs(again() - wanted[1:5]).max() < 1e-5
     assert np.abs(found - wanted).max() < 1e-5
     assert np.ptp(wanted, axis=0).max() > 1e-3  # the patches do differ
 
