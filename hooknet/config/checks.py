@@ -25,11 +25,17 @@ def check_experiment(
         raise ConfigError(f"{where}: {error}") from None
     _check_sides(where, settings, dataset)
     for name, kind in dataset.classes.items():
-        if kind.objects is not None and kind.objects.low is not None and not settings.keeps_probabilities:
+        if kind.objects is None or kind.objects.low is None or settings.keeps_probabilities:
+            continue
+        if settings.weightless:
             raise ConfigError(
-                f"{where}.infer.probabilities: found false, but objects of class {name!r} of dataset "
-                f"{settings.dataset!r} have thresholds of probability; set it to true"
+                f"{where}.model: found {settings.model!r}, which has no probabilities, but objects of class {name!r} "
+                f"of dataset {settings.dataset!r} have thresholds of them; take one out"
             )
+        raise ConfigError(
+            f"{where}.infer.probabilities: found false, but objects of class {name!r} of dataset "
+            f"{settings.dataset!r} have thresholds of probability; set it to true"
+        )
     if settings.predicts_over == "mask":
         for one in dataset.slides:
             if one.infer_mask is None and one.may_test:

@@ -118,9 +118,23 @@ class ClassifierSettings(ExperimentSettings):
 
     def read_as(self) -> dict[str, Any]:
         """The settings that weights are used with; which file the backbone started from is past."""
-        found = self.model_dump(mode="json", include={"model", "spacing", "patch_size", "network"})
+        keys = {"model", "spacing", "patch_size", "stride", "network"}
+        found = self.model_dump(mode="json", include=keys)
         del found["network"]["weights"]
         return found
+
+    def weights_depend_on(self) -> dict[str, Any]:
+        """Not how far patches of a slide are apart."""
+        found = super().weights_depend_on()
+        del found["stride"]
+        return found
+
+    def clusters_depend_on(self) -> dict[str, Any]:
+        """The settings that clusters depend on."""
+        keys: Any = {"spacing": True, "patch_size": True, "network": True, "train": {"levels", "threads"}}
+        found = self.model_dump(mode="json", include=keys)
+        clusters = None if self.clusters is None else self.clusters.model_dump(exclude={"reduction"})
+        return {**found, "clusters": clusters}
 
     def check_classes(self, names: tuple[str, ...]) -> None:
         """ShapeError for patches that are too small for the network."""

@@ -86,6 +86,11 @@ class ExperimentSettings(Settings):
         return self.checkpoint is None
 
     @property
+    def weightless(self) -> bool:
+        """Whether there is no network at all."""
+        return False
+
+    @property
     def starts_from(self) -> str | None:
         """The checkpoint whose weights a training starts from."""
         return None

@@ -64,7 +64,15 @@ class Project:
                         )
                     found[run.name] = run
                     taken.add(run.name.lower())
-        return with_parents(found, str(self.experiments_file))
+        found = with_parents(found, str(self.experiments_file))
+        for run in found.values():
+            for part in run.parts if isinstance(run, RefinerRun) else ():
+                if part.name.lower() in taken:
+                    raise ConfigError(
+                        f"{self.experiments_file}: run {part.name!r} would be one that makes heat maps for "
+                        f"{run.name!r} too; rename the experiment"
+                    )
+        return found
 
     @cached_property
     def part_runs(self) -> dict[str, Run]:

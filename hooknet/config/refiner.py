@@ -107,10 +107,25 @@ class RefinerSettings(ExperimentSettings):
         kinds = {"model", "size", "stretch", "foreground", "network"}
         return {**self.model_dump(mode="json", include=kinds), "sees heat maps": self.parent is not None}
 
+    def weights_depend_on(self) -> dict[str, Any]:
+        """Not how label masks are made; of heat maps what there is of them."""
+        found = super().weights_depend_on()
+        unused = {"label_spacing"}
+        if self.parent is None:
+            unused |= {"heat_maps", "parts"}
+        elif self.heat_maps == "in_sample":
+            unused |= {"parts"}
+        return {key: value for key, value in found.items() if key not in unused}
+
     def check_classes(self, names: tuple[str, ...]) -> None:
-        """ConfigError for a foreground of other classes, ShapeError for a size that cannot be halved."""
+        """ConfigError for a foreground of other or too few classes, ShapeError for a size that cannot be halved."""
         for name in self.foreground or ():
             _check_class("foreground", name, names)
+        left = [name for name in names if self.foreground and name not in self.foreground]
+        if len(left) > 1:
+            raise ConfigError(
+                f"foreground: leaves out {', '.join(left)}, which nothing would tell apart; leave out one at most"
+            )
         self.shape(len(names))
 
     def shape(self, classes: int) -> RefinerShape:
@@ -149,6 +164,11 @@ class TissueMapSettings(ExperimentSettings):
         return False
 
     @property
+    def weightless(self) -> bool:
+        """It has none."""
+        return True
+
+    @property
     def label_spacing_wanted(self) -> float | None:
         """What the settings say."""
         return self.label_spacing
@@ -176,6 +196,10 @@ class TissueMapSettings(ExperimentSettings):
 
     @model_validator(mode="after")
     def _no_weights(self) -> TissueMapSettings:
+        if self.inside == self.outside:
+            raise ValueError(
+                f"inside and outside are both {self.inside!r}; wanted two classes, or no outside"
+            )
         if self.checkpoint is not None:
             raise ValueError("a tissue map has no weights; leave the checkpoint out")
         return self

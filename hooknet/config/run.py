@@ -143,10 +143,19 @@ class ClassifierRun(Run):
 
     def training_settings(self) -> dict[str, Any]:
         """Also the part that it is trained without, and the grades that draws go by."""
+        return {**super().training_settings(), **self._drawn_from()}
+
+    def cluster_settings(self) -> dict[str, Any]:
+        """All that clusters depend on."""
+        whole = super().training_settings()
+        return {**whole, "settings": self.settings.clusters_depend_on(), **self._drawn_from()}
+
+    def _drawn_from(self) -> dict[str, Any]:
         part = None if self.part is None else str(self.part)
-        by_grade = "grade" in self.settings.train.levels
-        grades = [(one.id, one.grade) for one in self.dataset.slides if one.grade] if by_grade else []
-        return {**super().training_settings(), "part": part, "grades": grades}
+        graded = self.dataset.slides if "grade" in self.settings.train.levels else ()
+        # Of slides that never train grades are no matter.
+        grades = [(one.id, one.grade) for one in graded if one.grade and one.split in (None, "training")]
+        return {"part": part, "grades": grades}
 
     def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
         """Those of the whole run; with a part, its slides are for ``test`` and the others of training train."""

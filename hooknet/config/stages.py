@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hooknet.config.document import nearest
+from hooknet.config.parts import Part, in_part
 from hooknet.config.run import ClassifierRun, RefinerRun, Run
 from hooknet.errors import ConfigError
 
@@ -39,6 +40,7 @@ def _parent(run: RefinerRun, runs: Mapping[str, Run], file: str) -> ClassifierRu
         if (one.seed, one.fold) == (run.seed, run.fold):
             _check_weights(where, one, run)
             _check_parts(where.removesuffix(".parent"), replace(run, parent=one))
+            _check_masks(where, one)
             return one
     fold = "" if run.fold is None else f" and fold {run.fold}"
     raise ConfigError(
@@ -48,11 +50,25 @@ def _parent(run: RefinerRun, runs: Mapping[str, Run], file: str) -> ClassifierRu
 
 def _check_parts(where: str, run: RefinerRun) -> None:
     """ConfigError for fewer patients than parts, as far as the sheet tells who trains."""
-    if run.dataset.splits is None:
-        try:
+    try:
+        if run.dataset.splits is None:
             run.heat_maps("training")
-        except ConfigError as error:
-            raise ConfigError(f"{where}.parts: {error}") from None
+        elif run.parts:
+            in_part(run.dataset.slides, Part(0, run.settings.parts))  # no fewer than all train
+    except ConfigError as error:
+        raise ConfigError(f"{where}.parts: {error}") from None
+
+
+def _check_masks(where: str, parent: ClassifierRun) -> None:
+    """ConfigError where slides that a refiner learns from name no mask to make their heat maps in."""
+    if parent.settings.predicts_over != "mask":
+        return
+    for one in parent.dataset.slides:
+        if one.infer_mask is None:
+            raise ConfigError(
+                f"{where}: {parent.experiment!r} infers over 'mask', but slide {one.id!r} names no infer_mask, and "
+                "heat maps are made of all slides; add it"
+            )
 
 
 def _check_weights(where: str, parent: ClassifierRun, run: RefinerRun) -> None:

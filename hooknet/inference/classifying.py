@@ -60,7 +60,8 @@ def classify_patches(
 ) -> Stages:
     """Write the heat map of a slide (``files.probabilities``) and its map.
 
-    Of cells that what the experiment says fills enough of, and those with an annotated px of ``files.labels``.
+    Of cells that what the experiment says fills enough of; the map also of those with an annotated px of
+    ``files.labels``, so that none goes unscored.
     ``memory``: bytes that the process may hold, None for half of what is free; it decides how large batches are.
     """
     return Classifying(run, load_classifier(run, checkpoint, slide.id), memory).write(slide, files)
@@ -96,12 +97,14 @@ class Classifying:
         with contextlib.ExitStack() as stack:
             opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
             grid = self.layout.heat_grid(opened)
-            wanted = self._wanted(slide, opened, files, stack)
+            wanted, shown = self._wanted(slide, opened, files, stack)
             heat = np.zeros((len(label_map), *wanted.shape), np.uint8)
             labels = np.zeros(wanted.shape, np.uint8)
             if wanted.any():
                 tell = stack.enter_context(progress(slide.id, "patches"))
                 self._predict(opened, wanted, (heat, labels), stages, tell)
+            # A heat map must not tell a refiner where somebody annotated.
+            heat *= shown
             with stages.at("write"):
                 self._write(files, grid, heat, labels)
         logger.info(
@@ -125,8 +128,8 @@ class Classifying:
 
     def _wanted(
         self, slide: SlideSettings, opened: Slide, files: MapFiles, stack: contextlib.ExitStack
-    ) -> Pixels:
-        """Which cells are predicted."""
+    ) -> tuple[Pixels, Pixels]:
+        """Which cells are predicted, and which of them the heat map shows: not those of ``files.labels`` alone."""
         options = self.run.settings.infer
         masks = [stack.enter_context(Mask.open(path)) for path in files.labels]
         inside = open_inside(options.over, slide, opened.size, files.tissue, self.run.name)
@@ -135,7 +138,9 @@ class Classifying:
         for one in (inside, *masks):
             if one is not None:  # a cell is too coarse to see whether it is this slide's
                 one.check_same_slide(opened.grid(self.layout.spacing))
-        return Wanted(inside, tuple(masks)).whole(self.layout.heat_grid(opened), options.min_tissue)
+        grid = self.layout.heat_grid(opened)
+        shown = Wanted(inside).whole(grid, options.min_tissue)
+        return shown | Wanted(inside, tuple(masks)).whole(grid, options.min_tissue), shown
 
     def _predict(
         self,

@@ -39,7 +39,7 @@ class RefinerFiles:
 def load_refiner(run: RefinerRun, path: Path, slide: str) -> nn.Module:
     """The trained refiner on the device that is there; CheckpointError unless it is this run's."""
     settings = run.settings.model_dump(mode="json")
-    keys = ("model", "parent", "size", "stretch", "foreground", "network")
+    keys = ("model", "size", "stretch", "foreground", "network")
     checkpoint = fitting_checkpoint(run, path, slide, {key: settings[key] for key in keys})
     return ready(build_refiner(run.shape), checkpoint, path)
 

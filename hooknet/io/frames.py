@@ -70,7 +70,7 @@ def frame_of(slide: Slide, size: int, stretch: bool = False) -> Frame:
 def read_image(slide: Slide, frame: Frame) -> NDArray[np.uint8]:
     """The slide as (size, size, 3) uint8 RGB, white where there is none.
 
-    Bands of rows are read side by side, by as many threads as there are cores.
+    Bands of rows are read side by side, by a thread a core, four at most.
     """
     (rows, columns), (step_x, step_y) = frame.shown, frame.steps
     image = np.full((frame.size, frame.size, 3), WHITE, np.uint8)
@@ -80,7 +80,7 @@ def read_image(slide: Slide, frame: Frame) -> NDArray[np.uint8]:
         window = Window(0, first * step_y, columns * step_x, count * step_y)
         image[first : first + count, :columns] = slide.read(window, (columns, count))
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:
+    with ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)))) as readers:
         for _ in readers.map(read, range(0, rows, BAND)):
             pass  # errors are raised here
     return image

@@ -18,6 +18,7 @@ from hooknet.data.hierarchical import Hierarchical
 from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.data.labelled_patches import LabelledPatches
 from hooknet.data.samplers import EpochSampler, validation_rows
+from hooknet.errors import ConfigError
 from hooknet.models.classifier import PatchClassifier
 from hooknet.training.batches import Batch, complete_index, hierarchical_draws, reading
 from hooknet.training.cluster_loss import cluster_cross_entropy
@@ -102,6 +103,12 @@ def train_classifier(
     the dataset is absent from training or validation.
     """
     options = run.settings.train
+    if (clusters is None) != (run.settings.clusters is None):
+        raise ConfigError(
+            f"run {run.name}: found {'no clusters' if clusters is None else 'clusters'}, wanted "
+            f"{'some' if clusters is None else 'none'} by its settings; give --clusters (see fit-clusters) where the "
+            "experiment has `clusters`, and only there"
+        )
     torch.set_num_threads(options.threads)  # sums of floats depend on it, so it is a setting
     indices = [
         complete_index(run, split, slides, run.patch_spec)

@@ -40,7 +40,9 @@ class Clusters:
         """Patches (B, 3, S, S) of 0..1 -> the number (B,) of the cluster of each, on their device."""
         self._network.to(patches.device)
         self._model.to(patches.device)
-        clusters: Tensor = self._model(self._network.features(patches))
+        # As they were fitted: in half precision some would land in another cluster.
+        with torch.autocast(patches.device.type, enabled=False):
+            clusters: Tensor = self._model(self._network.features(patches))
         return clusters
 
 

@@ -77,6 +77,36 @@ def test_weights_depend_on_the_grades_that_draws_go_by(tmp_path):
     assert settings("I", "slide") == settings("II", "slide")
 
 
+def test_weights_depend_only_on_what_they_are_made_of(tmp_path):
+    def weights(name, **changes):
+        return loaded(tmp_path, **{name: {**everything[name], **changes}}).runs[name].training_settings()
+
+    everything = {"patches": CLASSIFIER, "refined": REFINER, "bare": {**REFINER, "parent": None}}
+    assert weights("patches", stride=32) == weights("patches")
+    assert weights("patches", spacing=2.0) != weights("patches")
+    assert weights("refined", parts=3) != weights("refined")
+    assert weights("refined", label_spacing=2.0) == weights("refined")
+    assert weights("bare", parts=3) == weights("bare")
+    in_sample = {"heat_maps": "in_sample"}
+    assert weights("refined", parts=3, **in_sample) == weights("refined", **in_sample)
+
+
+def test_clusters_depend_on_less_than_weights(tmp_path):
+    def clusters(**changes):
+        section = CLASSIFIER | {"clusters": {"k": 3}} | changes
+        return loaded(tmp_path, patches=section).runs["patches"].cluster_settings()
+
+    assert clusters(train={"epochs": 3, "learning_rate": 1.0}) == clusters()
+    assert clusters(clusters={"k": 3, "reduction": "poster"}) == clusters()
+    assert clusters(clusters={"k": 4}) != clusters()
+    assert clusters(patch_size=96) != clusters()
+
+
+def test_maps_are_made_again_where_patches_are_further_apart(tmp_path):
+    near, far = (loaded(tmp_path, patches=CLASSIFIER | {"stride": one}).runs["patches"] for one in (32, 64))
+    assert near.settings.read_as() != far.settings.read_as()
+
+
 def test_refiners_share_the_parts_of_their_parent(tmp_path):
     project = loaded(tmp_path, other=REFINER | {"network": {"name": "agunet"}})
     assert len(project.part_runs) == 2
@@ -151,6 +181,12 @@ def test_defaults_of_a_model_are_for_its_experiments_only(tmp_path):
         ({"refined": REFINER | {"parts": 5}},
          "experiments.refined.parts: 4 patients train, wanted one at least for each of 5 parts; lower the refiner's "
          "`parts`, or set its heat_maps to in_sample"),
+        ({"patches": CLASSIFIER | {"infer": {"over": "mask"}}, "refined": REFINER},
+         "experiments.patches.infer.over: 'mask', but slide 's5' names no infer_mask; add it"),
+        ({"patches-part0of2": CLASSIFIER},
+         "run 'patches-part0of2' would be one that makes heat maps for 'refined' too; rename the experiment"),
+        ({"otsu": TISSUE | {"outside": "gland"}},
+         "experiments.otsu: inside and outside are both 'gland'; wanted two classes, or no outside"),
         ({"otsu": TISSUE | {"inside": "tissue"}},
          "experiments.otsu: inside: no class 'tissue'; possible: stroma, gland"),
         ({"otsu": TISSUE | {"checkpoint": "w.ckpt"}},
@@ -174,3 +210,37 @@ def test_a_run_of_another_kind_is_told_to_a_command(tmp_path):
         ConfigError, match="run patches: found model classifier, train wants unet, hooknet or mrn;"
     ):
         of_kind(run, DenseRun, "train")
+
+
+def test_heat_maps_in_masks_need_a_mask_for_every_slide(tmp_path):
+    slides = [one | {"infer_mask": "m.png"} if one["split"] == "test" else one for one in SLIDES]
+    sections = {"patches": CLASSIFIER | {"infer": {"over": "mask"}}, "refined": REFINER}
+    datasets = {"colon": made_config.dataset(slides=slides)}
+    with pytest.raises(
+        ConfigError, match="'patches' infers over 'mask', but slide 's0' names no infer_mask, and heat"
+    ):
+        load_project(*made_config.write(tmp_path, datasets, sections))
+
+
+def test_no_more_than_one_class_is_left_out_of_the_foreground(tmp_path):
+    classes = made_config.CLASSES | {"fat": {"value": 3, "colour": "#f2cc8f"}}
+    datasets = {"colon": made_config.dataset(slides=SLIDES, classes=classes)}
+    sections = {"patches": CLASSIFIER, "refined": REFINER | {"foreground": ["gland"]}}
+    with pytest.raises(
+        ConfigError, match="foreground: leaves out stroma, fat, which nothing would tell apart; leave"
+    ):
+        load_project(*made_config.write(tmp_path, datasets, sections))
+    sections["refined"] = REFINER | {"foreground": ["gland", "fat"]}
+    assert load_project(*made_config.write(tmp_path, datasets, sections)).runs["refined"].foreground == (2, 3)
+
+
+def test_a_tissue_map_has_no_probabilities_for_thresholds_of_objects(tmp_path):
+    classes = {
+        **made_config.CLASSES,
+        "gland": {**made_config.CLASSES["gland"], "objects": {"low": 0.3, "high": 0.6}},
+    }
+    datasets = {"colon": made_config.dataset(slides=SLIDES, classes=classes)}
+    with pytest.raises(
+        ConfigError, match="found 'tissue', which has no probabilities, but objects of class 'gland'"
+    ):
+        load_project(*made_config.write(tmp_path, datasets, {"patches": CLASSIFIER, "otsu": TISSUE}))

@@ -135,7 +135,8 @@ def test_cells_with_an_annotated_pixel_are_predicted_too(tmp_path):
     labels[63, 64] = 2  # the last row of cell row 0, the first column of cell column 1
     labels[HEIGHT - 1, WIDTH - 1] = 1
     path = made_slides.write_mask(tmp_path / "l.tif", labels)
-    _, found, _ = classified(tmp_path, waves(tmp_path), run, tissue=nothing, labels=(path,))
+    heat, found, _ = classified(tmp_path, waves(tmp_path), run, tissue=nothing, labels=(path,))
+    assert not heat.any()  # a refiner must not see where somebody annotated
     assert set(map(tuple, np.argwhere(found).tolist())) == {(0, 1), (4, 6)}
 
 

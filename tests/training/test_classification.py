@@ -161,6 +161,25 @@ def test_clusters_of_other_settings_are_refused(slides, tmp_path):
         clusters.load_clusters(run_of(clusters={"k": 3, "patches": 20, "components": 4}), path)
 
 
+def test_clusters_are_those_of_single_precision_also_where_training_is_in_half(slides, tmp_path):
+    run = run_of(clusters={"k": 5, "patches": 40, "components": 8})
+    clusters.fit(run, slides[0], tmp_path / "clusters.ckpt")
+    found = clusters.load_clusters(run, tmp_path / "clusters.ckpt")
+    patches = torch.rand(30, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = found.of(patches)
+    assert torch.equal(half, found.of(patches))
+
+
+def test_clusters_that_are_missing_or_not_asked_for_are_told(slides, tmp_path):
+    with pytest.raises(
+        ConfigError, match="run patches: found no clusters, wanted some by its settings; give --clus"
+    ):
+        train_classifier(run_of(clusters={"k": 2}), *slides, None, files_in(tmp_path))
+    with pytest.raises(ConfigError, match="run patches: found clusters, wanted none by its settings"):
+        train_classifier(run_of(), *slides, tmp_path / "clusters.ckpt", files_in(tmp_path))
+
+
 def test_a_run_without_clusters_has_none_to_fit(slides, tmp_path):
     with pytest.raises(ConfigError, match="run patches: has no `clusters` section"):
         clusters.fit(run_of(), slides[0], tmp_path / "clusters.ckpt")

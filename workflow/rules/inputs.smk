@@ -93,11 +93,14 @@ def train_heat_maps(wildcards):
     """Of each slide, by a classifier that has not been trained on it (unless the settings allow that)."""
     run = RUNS[wildcards.run]
     sides = assigned(run)
-    return [
-        layout.probabilities_path(source, slide)
-        for split in ("training", "validation")
-        for slide, source in run.heat_maps(split, sides).items()
-    ]
+    try:
+        return [
+            layout.probabilities_path(source, slide)
+            for split in ("training", "validation")
+            for slide, source in run.heat_maps(split, sides).items()
+        ]
+    except HookNetError as error:
+        stop(error)
 
 
 def refine_heat_map(wildcards):

@@ -91,6 +91,10 @@ def infer_threads(wildcards):
     return EVERY_RUN[wildcards.run].settings.train.threads
 
 
+def cluster_settings(wildcards):
+    return digest(EVERY_RUN[wildcards.run].cluster_settings())
+
+
 def train_settings(wildcards):
     return digest(EVERY_RUN[wildcards.run].training_settings())
 

@@ -32,7 +32,7 @@ rule fit_clusters:
         mem_mb=8000,
         runtime=120,
     params:
-        settings=train_settings,
+        settings=cluster_settings,
         folder=run_slides_folder,
     shell:
         "python -m hooknet fit-clusters --run {wildcards.run:q} --slides-folder {params.folder:q}"
