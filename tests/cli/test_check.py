@@ -37,7 +37,7 @@ def test_wrong_key_is_one_line(cohort):
     Path("datasets.yaml").write_text(text.replace("colour", "color", 1))
     assert refuse("check", *FILES) == (
         "datasets.yaml: datasets.colon.classes.stroma.color: unknown key; did you mean 'colour'? "
-        "possible: value, colour, groups, order, objects (and 1 more)"
+        "possible: value, colour, groups, raster_values, order, objects (and 1 more)"
     )
 
 
