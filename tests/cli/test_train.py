@@ -101,7 +101,7 @@ def test_missing_splits_are_one_line():
 def test_slide_that_went_missing_is_one_line():
     Path("a.tif").unlink()
     assert refuse(*step("train")) == (
-        "a.tif: No such file or directory; correct the path or its permissions, then run again"
+        "a.tif: found no such file; correct the slide's path in the datasets file"
     )
 
 
