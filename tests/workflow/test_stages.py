@@ -14,7 +14,12 @@ EXPERIMENTS = {
     "defaults": {
         "dataset": "tiny",
         "classifier": {"spacing": 2.0, "patch_size": 32, "train": TRAIN | PATCHES},
-        "refiner": {"size": 64, "parts": 2, "foreground": ["invasive"], "train": TRAIN | {"accumulate": 1}},
+        "refiner": {
+            "size": 64,
+            "parts": 2,
+            "foreground": ["fat", "in_situ", "invasive", "lymphoid"],
+            "train": TRAIN | {"accumulate": 1},
+        },
     },
     "experiments": {
         "otsu": {"model": "tissue", "inside": "invasive", "outside": "stroma"},
