@@ -19,9 +19,12 @@ EXPERIMENTS = {
     },
     "refined": {
         "dataset": "colon", "model": "refiner", "parent": "patches", "heat_maps": "in_sample", "size": 32,
+        "infer": {"over": "everything"},
         "train": TRAIN,
     },
-    "low_power": {"dataset": "colon", "model": "refiner", "size": 32, "train": TRAIN},
+    "low_power": {
+        "dataset": "colon", "model": "refiner", "size": 32, "train": TRAIN, "infer": {"over": "everything"},
+    },
     "otsu": {"dataset": "colon", "model": "tissue", "inside": "gland", "outside": "stroma"},
     "unet": made_cohort.EXPERIMENTS["unet"],
 }  # fmt: skip

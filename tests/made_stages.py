@@ -43,6 +43,7 @@ def refiner_run(parent: ClassifierRun | None = None, classes=None, **changes) ->
         "size": 64,
         "train": {"threads": 1},
         **changes,
+        "infer": {"over": "everything", **changes.get("infer", {})},
     }
     return RefinerRun(
         "refined", RefinerSettings.model_validate(settings), dataset(classes), 1, None, parent=parent

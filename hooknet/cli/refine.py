@@ -27,6 +27,12 @@ def run(
         Path | None,
         typer.Option(help="Heat map that classify-patches wrote; needed where the experiment has a parent."),
     ] = None,
+    tissue: Annotated[
+        Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")
+    ] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")
+    ] = None,
     probabilities: Annotated[
         Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
     ] = None,
@@ -38,4 +44,5 @@ def run(
     from hooknet.inference.refining import RefinerFiles, refine
 
     chosen = of_kind(project(datasets, experiments).run(run), RefinerRun, "refine")
-    refine(chosen, chosen.dataset.slide(slide), checkpoint, RefinerFiles(output, probabilities, heat))
+    files = RefinerFiles(output, probabilities, heat, tissue, tuple(labels or ()))
+    refine(chosen, chosen.dataset.slide(slide), checkpoint, files)

@@ -116,7 +116,7 @@ class ExperimentSettings(Settings):
 
     @property
     def predicts_over(self) -> str | None:
-        """``tissue``, ``everything`` or ``mask``; None where the slide as a whole is seen."""
+        """``tissue``, ``everything`` or ``mask``."""
         return None
 
     @abstractmethod

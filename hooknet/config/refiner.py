@@ -51,6 +51,7 @@ class SlideAugmentOptions(Settings):
 class RefinerInferOptions(EngineOptions):
     """Maps of a refiner."""
 
+    over: Literal["tissue", "everything", "mask"] = "tissue"
     probabilities: bool = False
 
 
@@ -94,6 +95,11 @@ class RefinerSettings(ExperimentSettings):
     def label_spacing_wanted(self) -> float | None:
         """What the settings say."""
         return self.label_spacing
+
+    @property
+    def predicts_over(self) -> str | None:
+        """What the settings of inference say."""
+        return self.infer.over
 
     @field_validator("foreground")
     @classmethod

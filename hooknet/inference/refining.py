@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import RefinerRun
 from hooknet.errors import MaskError
 from hooknet.inference.predictors import Predictor, Shares, SlideProbabilities, Work, choose_predictor
+from hooknet.inference.regions import Pixels, Wanted, open_inside
 from hooknet.inference.stages import Stages
 from hooknet.inference.telling import tell_classes
 from hooknet.inference.weights import fitting_checkpoint, on_device, ready
 from hooknet.io.frames import Frame, as_raster, frame_of, read_heat, read_image
-from hooknet.io.masks import create_mask
+from hooknet.io.masks import Mask, create_mask
 from hooknet.io.probabilities import Probabilities, create_probabilities
 from hooknet.io.slides import Slide
 from hooknet.models.refiners.table import build_refiner
@@ -29,11 +31,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RefinerFiles:
-    """The map to write, and probabilities if any; the ``heat`` map to see, if the refiner sees one."""
+    """The map to write, and probabilities if any; the ``heat`` map to see, if the refiner sees one.
+
+    The ``tissue`` mask to predict within, and the label masks to cover too.
+    """
 
     output: Path
     probabilities: Path | None = None
     heat: Path | None = None
+    tissue: Path | None = None
+    labels: tuple[Path, ...] = ()
 
 
 def load_refiner(run: RefinerRun, path: Path, slide: str) -> nn.Module:
@@ -72,10 +79,13 @@ class Refining:
             frame = frame_of(opened, self.run.settings.size, self.run.settings.stretch)
             with stages.at("read"):
                 inputs = [read_image(opened, frame)[None], *self._heat(files.heat, frame)]
+                wanted = self._wanted(slide, opened, frame, files)
         with stages.at("network"):
             shares = as_raster(self._chosen(inputs).start(inputs)()[0], frame)
         stages.tiles = 1
-        labels = shares.argmax(axis=0).astype(np.uint8) + 1
+        # What lies beside the tissue was nobody's label in training: a class there would mean nothing.
+        labels = (shares.argmax(axis=0).astype(np.uint8) + 1) * wanted
+        shares *= wanted
         with (
             stages.at("write"),
             create_mask(files.output, frame.grid, label_map.names, label_map.palette()) as writer,
@@ -107,6 +117,20 @@ class Refining:
                     f"give the heat map of run {parent.name}"
                 )
             return [read_heat(heat, frame, self.run.foreground)[None]]
+
+    def _wanted(self, slide: SlideSettings, opened: Slide, frame: Frame, files: RefinerFiles) -> Pixels:
+        """Which px of the raster are predicted: what the experiment says, and all that is annotated."""
+        grid = frame.grid
+        with contextlib.ExitStack() as stack:
+            masks = [stack.enter_context(Mask.open(path)) for path in files.labels]
+            over = self.run.settings.infer.over
+            inside = open_inside(over, slide, opened.size, files.tissue, self.run.name)
+            if inside is not None:
+                stack.enter_context(inside)
+            for one in (inside, *masks):
+                if one is not None:
+                    one.check_same_slide(grid)
+            return Wanted(inside, tuple(masks)).pixels(grid, 0, 0, grid.width, grid.height)
 
     def _chosen(self, inputs: list[NDArray[np.uint8]]) -> Predictor:
         if self.predictor is None:

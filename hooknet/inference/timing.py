@@ -74,24 +74,31 @@ class System:
         """Seconds of each stage, whose files go into a folder; and how many patches were seen."""
         found: dict[str, float] = {}
         tissue, heat, patches = self.tissue, None, 0
+        if tissue is None and self._over_tissue():
+            tissue = folder / "tissue.tif"
+            with _timed(found, TISSUE), Slide(str(self.slide.slide), self.slide.spacing_override) as opened:
+                detect_tissue(opened, **self._run.dataset.tissue.model_dump(), path=tissue)
         if self.classifying is not None:
-            run = self.classifying.run
-            if tissue is None and run.settings.infer.over == "tissue":
-                tissue = folder / "tissue.tif"
-                with (
-                    _timed(found, TISSUE),
-                    Slide(str(self.slide.slide), self.slide.spacing_override) as opened,
-                ):
-                    detect_tissue(opened, **run.dataset.tissue.model_dump(), path=tissue)
             heat = folder / "heat.tif"
             with _timed(found, PATCHES):
-                patches = self.classifying.write(
-                    self.slide, MapFiles(folder / "patches.tif", heat, tissue, ())
-                ).tiles
+                files = MapFiles(folder / "patches.tif", heat, tissue, ())
+                patches = self.classifying.write(self.slide, files).tiles
         if self.refining is not None:
             with _timed(found, REFINEMENT):
-                self.refining.write(self.slide, RefinerFiles(folder / "map.tif", None, heat))
+                self.refining.write(self.slide, RefinerFiles(folder / "map.tif", None, heat, tissue))
         return found, patches
+
+    @property
+    def _run(self) -> ClassifierRun | RefinerRun:
+        """The run that ends the line."""
+        last = self.refining or self.classifying
+        assert last is not None
+        return last.run
+
+    def _over_tissue(self) -> bool:
+        """Whether some stage predicts over tissue."""
+        stages = [one.run.settings for one in (self.classifying, self.refining) if one is not None]
+        return any(one.predicts_over == "tissue" for one in stages)
 
     @property
     def engines(self) -> dict[str, str]:

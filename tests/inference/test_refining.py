@@ -138,6 +138,28 @@ def test_heat_maps_that_do_not_fit_are_refused_in_a_line(tmp_path):
     assert not (tmp_path / "p.tif").exists()
 
 
+def test_only_tissue_and_what_is_annotated_is_predicted(tmp_path):
+    run = made_stages.refiner_run(infer={"over": "tissue"})
+    slide = halves(tmp_path)  # 256 x 160 px; a px of the map is 4 x 4 of them
+    tissue = np.zeros((40, 64), np.uint8)
+    tissue[10:20, 5:50] = 1
+    labels = np.zeros((160, 256), np.uint8)
+    labels[159, 255] = 2
+    files = RefinerFiles(
+        tmp_path / "map.tif",
+        tmp_path / "p.tif",
+        None,
+        made_slides.write_mask(tmp_path / "t.tif", tissue, 4.0, 2.0),
+        (made_slides.write_mask(tmp_path / "l.tif", labels),),
+    )
+    Refining(run, made_stages.RedSlide()).write(slide, files)
+    shown = tissue > 0
+    shown[39, 63] = True
+    with Mask.open(files.output) as found, Probabilities.open(files.probabilities) as shares:
+        np.testing.assert_array_equal(found.read(0, 0, 64, 40) > 0, shown)
+        np.testing.assert_array_equal(shares.read_all().any(axis=0), shown)
+
+
 def test_a_network_that_fails_leaves_nothing_behind(tmp_path):
     class Broken(made_stages.RedSlide):
         def forward(self, channels):

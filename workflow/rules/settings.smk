@@ -112,10 +112,8 @@ def clusters_options(wildcards, input):
 
 
 def refine_options(wildcards, input, output):
-    flags = [f"--heat {quote(str(input.heat))}"] if input.heat else []
-    if "probabilities" in output.keys():
-        flags.append(f"--probabilities {quote(output.probabilities)}")
-    return " ".join(flags)
+    heat = f"--heat {quote(str(input.heat))} " if input.heat else ""
+    return heat + infer_options(wildcards, input, output)
 
 
 def infer_options(wildcards, input, output):

@@ -158,6 +158,9 @@ rule refine:
         checkpoint=infer_checkpoint,
         slide=slide_file,
         heat=refine_heat_map,
+        tissue=infer_tissue,
+        mask=infer_mask,
+        labels=infer_labels,
     output:
         map="results/runs/{run}/maps/{slide}.tif",
     log:
