@@ -15,8 +15,10 @@ from hooknet.cli.options import (
     EXPERIMENTS_FILE,
     Datasets,
     Experiments,
+    Labels,
     RunName,
     SlideId,
+    Tissue,
     project,
 )
 
@@ -27,12 +29,8 @@ def run(
     checkpoint: Annotated[Path, typer.Option(help="Weights that train-classifier wrote.")],
     output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
     probabilities: Annotated[Path, typer.Option(help="Heat map to write (TIFF, a band a class).")],
-    tissue: Annotated[
-        Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")
-    ] = None,
-    labels: Annotated[
-        list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")
-    ] = None,
+    tissue: Tissue = None,
+    labels: Labels = None,
     memory: Annotated[
         float | None,
         typer.Option(

@@ -15,8 +15,11 @@ from hooknet.cli.options import (
     EXPERIMENTS_FILE,
     Datasets,
     Experiments,
+    Labels,
+    Probabilities,
     RunName,
     SlideId,
+    Tissue,
     project,
 )
 
@@ -26,15 +29,9 @@ def run(
     slide: SlideId,
     checkpoint: Annotated[Path, typer.Option(help="Weights that train or import-keras wrote.")],
     output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
-    tissue: Annotated[
-        Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")
-    ] = None,
-    labels: Annotated[
-        list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")
-    ] = None,
-    probabilities: Annotated[
-        Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
-    ] = None,
+    tissue: Tissue = None,
+    labels: Labels = None,
+    probabilities: Probabilities = None,
     memory: Annotated[
         float | None,
         typer.Option(

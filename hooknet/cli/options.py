@@ -45,6 +45,11 @@ Last = Annotated[Path, typer.Option(help="Checkpoint of the last epoch to write.
 Metrics = Annotated[Path, typer.Option(help="Curves to write (CSV, a row an epoch).")]
 State = Annotated[Path, typer.Option(help="Folder for what an interrupted training needs to go on.")]
 
+# What maps are predicted within, what they cover besides, and what is written beside them.
+Tissue = Annotated[Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")]
+Labels = Annotated[list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")]
+Probabilities = Annotated[Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")]
+
 
 def project(datasets: Path, experiments: Path) -> Project:
     """Both files, read and checked."""

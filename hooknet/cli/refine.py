@@ -12,8 +12,11 @@ from hooknet.cli.options import (
     EXPERIMENTS_FILE,
     Datasets,
     Experiments,
+    Labels,
+    Probabilities,
     RunName,
     SlideId,
+    Tissue,
     project,
 )
 
@@ -27,15 +30,9 @@ def run(
         Path | None,
         typer.Option(help="Heat map that classify-patches wrote; needed where the experiment has a parent."),
     ] = None,
-    tissue: Annotated[
-        Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")
-    ] = None,
-    labels: Annotated[
-        list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")
-    ] = None,
-    probabilities: Annotated[
-        Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")
-    ] = None,
+    tissue: Tissue = None,
+    labels: Labels = None,
+    probabilities: Probabilities = None,
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:

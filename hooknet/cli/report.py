@@ -18,13 +18,14 @@ from hooknet.cli.options import (
     Datasets,
     Experiments,
     SlidesFolder,
+    Splits,
     project,
 )
 
 
 def run(
     dataset: DatasetName,
-    splits: Annotated[Path, typer.Option(help="Sheet that make-splits wrote.")],
+    splits: Splits,
     slides_folder: SlidesFolder,
     runs_folder: Annotated[Path, typer.Option(help="Folder with one folder of results per run.")],
     output: Annotated[Path, typer.Option(help="Folder for index.html, summary.json, figures/ and tables/.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ class SlideImages(Dataset[SlideItem]):
 
     def augmented(self, strengths: SlideStrengths, seed: int) -> SlideImages:
         """The same slides, each draw augmented by random numbers of its own."""
-        varied = object.__new__(SlideImages)
-        varied._items, varied._strengths, varied._seed = self._items, strengths, seed
+        varied = copy.copy(self)
+        varied._strengths, varied._seed = strengths, seed
         return varied
 
     def values(self) -> set[int]:

@@ -22,7 +22,7 @@ from hooknet.errors import ConfigError
 from hooknet.models.classifier import PatchClassifier
 from hooknet.training.batches import Batch, complete_index, hierarchical_draws, reading
 from hooknet.training.cluster_loss import cluster_cross_entropy
-from hooknet.training.clusters import Clusters, load_clusters
+from hooknet.training.clusters import Clusters, floats, load_clusters
 from hooknet.training.loop import TrainFiles, Training, fit, identity_of
 from hooknet.training.scored import ADAM_EPSILON, Scored
 from hooknet.training.weights import checkpoint_spec, new_classifier
@@ -59,7 +59,7 @@ class Classification(Scored):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
         raw, labels, uniform, field = batch
-        patches = _floats(raw)
+        patches = floats(raw[:, 0])
         loss = self._loss(self.network(self._augmented(patches, uniform, field)), labels, patches)
         self.log(
             "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
@@ -69,7 +69,7 @@ class Classification(Scored):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count which class met which prediction."""
         raw, labels = batch[:2]
-        logits = self.network(_floats(raw)).float()
+        logits = self.network(floats(raw[:, 0])).float()
         loss = cross_entropy(logits, labels.long() - 1)
         predicted = logits.argmax(dim=1).cpu().numpy() + 1
         self._validated(labels.cpu().numpy(), predicted, float(loss), len(labels))
@@ -167,9 +167,3 @@ def _loaders(
         **reading(options.workers),
     )
     return training, checking
-
-
-def _floats(views: Tensor) -> Tensor:
-    """Views (B, 1, S, S, 3) uint8 -> (B, 3, S, S) of 0..1."""
-    patches = views[:, 0].permute(0, 3, 1, 2).float().div_(255)
-    return patches.contiguous(memory_format=torch.channels_last)

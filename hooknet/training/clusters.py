@@ -63,8 +63,8 @@ def fit(run: ClassifierRun, training: Sequence[SlideFiles], output: Path) -> Non
     rows = _rows(run, index, options.patches)
     batches = list(_batches(run, index, rows))  # bytes: 5,000 patches of 256 px are 1 GB
     if run.settings.network.weights is None:
-        calibrate(network.backbone, map(_floats, batches))
-    features = np.concatenate([_features(network, _floats(one)) for one in batches])
+        calibrate(network.backbone, map(floats, batches))
+    features = np.concatenate([_features(network, floats(one)) for one in batches])
     model = fit_clusters(features, options.k, options.components, run.seed)
     sizes = np.bincount(model(torch.from_numpy(features)).numpy(), minlength=options.k)
     logger.info("%d patches in clusters of %s", len(features), ", ".join(map(str, sizes)))
@@ -104,7 +104,8 @@ def _batches(run: ClassifierRun, index: CentreIndex, rows: Sequence[int]) -> Ite
         yield torch.from_numpy(np.stack(views))
 
 
-def _floats(patches: Tensor) -> Tensor:
+def floats(patches: Tensor) -> Tensor:
+    """Patches (B, S, S, 3) uint8 -> (B, 3, S, S) of 0..1."""
     return patches.permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=torch.channels_last)
 
 

@@ -21,7 +21,8 @@ from hooknet.config.run import RefinerRun
 from hooknet.data.augment.slide_images import SlideStrengths
 from hooknet.data.samplers import EpochSampler, SlideDraws
 from hooknet.data.slide_images import SlideFile, SlideImages
-from hooknet.errors import ConfigError
+from hooknet.errors import ConfigError, MaskError
+from hooknet.io.probabilities import Probabilities
 from hooknet.training.batches import Batch, reading
 from hooknet.training.dice import soft_dice
 from hooknet.training.loop import TrainFiles, Training, fit, stamps
@@ -90,6 +91,7 @@ def train_refiner(
     """
     options = run.settings.train
     torch.set_num_threads(options.threads)  # sums of floats depend on it, so it is a setting
+    _check_heat_classes(run.dataset.label_map.names, (*training, *validation))
     shown = SlideImages(training, run.settings.size, run.settings.stretch, run.foreground)
     checked = SlideImages(validation, run.settings.size, run.settings.stretch, run.foreground)
     for split, images in (("training", shown), ("validation", checked)):
@@ -126,6 +128,19 @@ def slide_files(
         )
         for one in slides
     ]
+
+
+def _check_heat_classes(names: tuple[str, ...], slides: Sequence[SlideFile]) -> None:
+    """MaskError for a heat map of other classes: its bands would be taken for those of the dataset's."""
+    for one in slides:
+        if one.heat is None:
+            continue
+        with Probabilities.open(one.heat) as heat:
+            if heat.names != names:
+                raise MaskError(
+                    f"{one.heat}: probabilities of {', '.join(heat.names)}, wanted {', '.join(names)}; make it again "
+                    "with classify-patches"
+                )
 
 
 def _check_labels(run: RefinerRun, split: str, images: SlideImages) -> None:

@@ -81,6 +81,15 @@ def test_a_heat_map_of_another_slide_is_refused(slides, tmp_path):
         SlideImages(mixed, 64, False, (2,))
 
 
+def test_a_heat_map_of_other_classes_is_refused(slides, tmp_path):
+    classes = {"one": {"value": 1, "colour": "#ff0000"}, "two": {"value": 2, "colour": "#0000ff"}}
+    run = run_of(classes=classes, foreground=["two"])
+    with pytest.raises(
+        MaskError, match=r"a_heat\.tif: probabilities of stroma, tumour, wanted one, two; make it"
+    ):
+        train_refiner(run, *slides, files_in(tmp_path))
+
+
 def test_a_training_leaves_weights_and_curves(slides, tmp_path):
     files = files_in(tmp_path)
     train_refiner(run_of(), *slides, files)
