@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY ?= passive
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo study designs test nightly check bench fidelity clean
+.PHONY: help setup demo study designs volumes test nightly check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -30,6 +30,13 @@ designs: setup             ## The nine designs of H2G-Net, three seeds, on slide
 	snakemake --cores $(CORES) --resources gpu=1 --config datasets=config/examples/phantom_h2g/datasets.yaml \
 	    experiments=config/examples/phantom_h2g/experiments.yaml
 	@echo "Open results/report/phantom_h2g/index.html"
+
+volumes: setup             ## Generated hearts as NIfTI volumes -> slices -> two networks -> scores in 3D
+	hooknet make-demo-volumes --output results/demo/hearts
+	hooknet import-volumes --layout acdc --folder results/demo/hearts --output results/demo/heart_slices --name hearts
+	snakemake --cores $(CORES) --resources gpu=1 --config datasets=results/demo/heart_slices/datasets.yaml \
+	    experiments=config/examples/hearts/experiments.yaml
+	@echo "Open results/report/hearts/index.html"
 
 test: setup                ## Tests, the end-to-end run of a tiny configuration among them
 	python -m pytest -m "not slow"

@@ -21,6 +21,7 @@ NAMES = (
     "rasterising",
     "evaluating",
     "exporting",
+    "deformable",
     "workflow",
 )
 

@@ -109,7 +109,7 @@ def training(arrays: Arrays) -> dict[str, float]:
     labels = [torch.from_numpy(arrays[f"train/labels_{name}"]) for name in names]
     weights = [weight for weight in network.settings.all_loss_weights if weight > 0]
     decay = weight_decay(network.regularised_kernels(), L2)
-    loss = branches_loss(logits, labels, weights, "all_pixels") + decay
+    loss = branches_loss(logits, labels, weights, all_pixels_cross_entropy) + decay
     loss.backward()  # type: ignore[no-untyped-call]
     parts = [(loss, arrays["train/loss"]), (decay, arrays["train/l2_reg"])]
     parts += [

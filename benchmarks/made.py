@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.dense import DenseSettings
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import PatchSpec
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
@@ -58,5 +58,5 @@ def make_run(**settings: Any) -> DenseRun:
         classes={name: {"value": VALUES[name], "colour": "#000000"} for name in NAMES},
         slides=[{"id": "benchmark1", "slide": "benchmark1.tif", "annotation": "-", "split": "test"}],
     )
-    experiment = DenseSettings.model_validate({"dataset": "made", "model": "hooknet", **settings})
+    experiment = BranchedSettings.model_validate({"dataset": "made", "model": "hooknet", **settings})
     return DenseRun("made", experiment, dataset, 1, None)

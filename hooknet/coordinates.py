@@ -8,14 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 # A slide's spacing outside this range (µm/px) is not one of tissue but a wrong unit.
 PLAUSIBLE_SPACING = (0.02, 50.0)
+# Nor is one outside this range that of a slice of a volume: 0.02 to 20 mm.
+PLAUSIBLE_SLICE_SPACING = (20.0, 20_000.0)
+# How the file of a slice is called.
+SLICE_SUFFIX = ".slice.tif"
 # A pixel corner that floats place 1e-6 px to the left of where it is belongs to the pixel on its right.
 EPSILON = 1e-6
+
+
+def is_slice(path: str | Path) -> bool:
+    """Whether a file is a slice of a volume rather than a slide, by its name."""
+    return str(path).lower().endswith(SLICE_SUFFIX)
+
+
+def plausible_spacing(path: str | Path) -> tuple[float, float]:
+    """The least and the largest spacing (µm/px) that the slide or slice ``path`` may have."""
+    return PLAUSIBLE_SLICE_SPACING if is_slice(path) else PLAUSIBLE_SPACING
 
 
 @dataclass(frozen=True)
@@ -92,12 +107,14 @@ def nearest_index(start: float, count: int, ratio: float) -> NDArray[np.int64]:
 class PatchSpec:
     """What a network eats: ``size`` px a side at each of ``spacings`` (µm/px, target first), one centre.
 
-    ``output_size`` px a side come out, at the target spacing, around the same centre.
+    ``output_size`` px a side come out, at the target spacing, around the same centre.  ``channels``: bands of a
+    px, 3 of slides.
     """
 
     size: int
     output_size: int
     spacings: tuple[float, ...]
+    channels: int = 3
 
     @property
     def target_spacing(self) -> float:

@@ -13,7 +13,7 @@ import made_slides
 import numpy as np
 
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.dense import DenseSettings
+from hooknet.config.experiments import kind_of
 from hooknet.config.run import DenseRun
 from hooknet.data.index import SlideFiles
 from hooknet.groundtruth.centres import count_pixels, draw_centres, generator
@@ -56,7 +56,19 @@ def merged(one: dict, other: dict) -> dict:
 
 
 def make_run(seed: int = 1, **changes) -> DenseRun:
-    settings = DenseSettings.model_validate(merged(SETTINGS, changes))
+    return run_of(merged(SETTINGS, changes), seed)
+
+
+def make_hdc_run(seed: int = 1, **changes) -> DenseRun:
+    """One block a stage: 64 px in and out."""
+    network = {"width": 4, "block": "dcn", "stages": [{"blocks": 1}] * 3, "head": "plain"}
+    own = {**SETTINGS, "model": "hdc_hrnet", "spacings": (0.5,), "patch_size": 64, "network": network}
+    return run_of(merged(own, changes), seed)
+
+
+def run_of(section: dict, seed: int) -> DenseRun:
+    """A run of these settings on three slides of two classes."""
+    settings = kind_of(section).model_validate(section)
     dataset = DatasetSettings(
         classes={"one": {"value": 1, "colour": "#ff0000"}, "two": {"value": 2, "colour": "#0000ff"}},
         slides=[

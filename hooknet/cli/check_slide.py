@@ -1,6 +1,7 @@
 """Check that a slide can be read, and write down its size, levels, spacing and bounds.
 
-Reads a corner and the middle of every level. Fails when the spacing is missing, or coarser than an experiment needs.
+Reads a corner and the middle of every level. Fails when the spacing is missing, or coarser than an experiment needs,
+or the file has other channels than the dataset.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run(
     from hooknet.io.slides import Slide
 
     everything = project(datasets, experiments)
-    settings = everything.dataset(dataset).slide(slide)
+    settings, channels = everything.dataset(dataset).slide(slide), everything.dataset(dataset).channels
     spacings = {
         spacing
         for one in everything.experiments.values()
@@ -42,4 +43,5 @@ def run(
         for spacing in one.read_spacings
     }
     with Slide(str(settings.slide), settings.spacing_override) as opened:
+        opened.require_channels(channels)
         write_json(output, describe_slide(opened, sorted(spacings)))

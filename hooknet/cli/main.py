@@ -34,6 +34,7 @@ COMMANDS = (
     "export",
     "evaluate",
     "measure_boundaries",
+    "measure_volume",
     "measure_calibration",
     "quantify",
     "detect_objects",
@@ -45,6 +46,8 @@ COMMANDS = (
     "describe",
     "preview_batch",
     "time_stages",
+    "make_demo_volumes",
+    "import_volumes",
     "import_keras",
     "export_onnx",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hooknet.config.datasets import SPLITS, DatasetSettings
+from hooknet.config.dense import DenseSettings
 from hooknet.config.document import nearest
 from hooknet.config.experiment import ExperimentSettings
 from hooknet.errors import ConfigError, ShapeError
@@ -24,6 +25,7 @@ def check_experiment(
     except (ShapeError, ConfigError) as error:
         raise ConfigError(f"{where}: {error}") from None
     _check_sides(where, settings, dataset)
+    _check_channels(where, settings, dataset)
     for name, kind in dataset.classes.items():
         if kind.objects is None or kind.objects.low is None or settings.keeps_probabilities:
             continue
@@ -42,6 +44,25 @@ def check_experiment(
                 raise ConfigError(
                     f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
                 )
+
+
+def _check_channels(where: str, settings: ExperimentSettings, dataset: DatasetSettings) -> None:
+    """What is made for red, green and blue is not to be done to other bands, nor left out in silence."""
+    if dataset.channels == 3 or settings.weightless:
+        return
+    found = f"datasets.{settings.dataset}.channels is {dataset.channels}"
+    if not isinstance(settings, DenseSettings):
+        raise ConfigError(
+            f"{where}.model: found {settings.model!r}, which takes red, green and blue, but {found}; "
+            "use a model that predicts a class per pixel"
+        )
+    for key in ("stain", "saturation"):
+        strength = getattr(settings.augment, key)
+        if strength > 0 and settings.is_trained:
+            raise ConfigError(
+                f"{where}.augment.{key}: found {strength:g}, but {found}, and {key} varies red, green and blue; "
+                "set it to 0"
+            )
 
 
 def _check_sides(where: str, settings: ExperimentSettings, dataset: DatasetSettings) -> None:

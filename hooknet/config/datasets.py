@@ -45,6 +45,7 @@ class DatasetSettings(Settings):
     """One cohort."""
 
     classes: dict[Name, ClassSettings]
+    channels: Annotated[int, Field(ge=1, le=64)] = 3
     hole_groups: tuple[str, ...] = ()
     hole_order: int | None = None
     ignore_groups: tuple[str, ...] = ()
@@ -168,6 +169,32 @@ class DatasetSettings(Settings):
                     f"slides {first.id!r} and {one.id!r} are one file {one.slide!r} of two patients, "
                     f"{first.patient_id!r} and {one.patient_id!r}; give both one patient or take one out"
                 )
+
+    @model_validator(mode="after")
+    def _volumes_are_whole(self) -> DatasetSettings:
+        """A volume is of one patient, and is stacked from slices that follow each other at one distance."""
+        firsts: dict[str, SlideSettings] = {}
+        seen: dict[tuple[str, int | None], str] = {}
+        for one in self.slides:
+            if one.volume is None:
+                continue
+            first = firsts.setdefault(one.volume, one)
+            for key, mine, theirs in (
+                ("thickness", one.thickness, first.thickness),
+                ("patient", one.patient_id, first.patient_id),
+            ):
+                if mine != theirs:
+                    raise ValueError(
+                        f"slides {first.id!r} and {one.id!r} are of one volume {one.volume!r}, but their {key} is "
+                        f"{theirs!r} and {mine!r}; give both one"
+                    )
+            place = one.volume, one.position
+            if seen.setdefault(place, one.id) != one.id:
+                raise ValueError(
+                    f"slides {seen[place]!r} and {one.id!r} both have position {one.position} of volume "
+                    f"{one.volume!r}; give each its own"
+                )
+        return self
 
     @cached_property
     def folds(self) -> tuple[int, ...] | None:

@@ -6,18 +6,20 @@ from typing import Any, Final
 
 from pydantic import Field, model_validator
 
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.classifier import ClassifierSettings
-from hooknet.config.dense import DenseSettings
 from hooknet.config.document import Settings
 from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.refiner import RefinerSettings, TissueMapSettings
 from hooknet.config.types import Name
 
 #: ``model`` -> the settings of its experiments.
 KINDS: Final[dict[str, type[ExperimentSettings]]] = {
-    "unet": DenseSettings,
-    "hooknet": DenseSettings,
-    "mrn": DenseSettings,
+    "unet": BranchedSettings,
+    "hooknet": BranchedSettings,
+    "mrn": BranchedSettings,
+    "hdc_hrnet": HDCHRNetSettings,
     "classifier": ClassifierSettings,
     "refiner": RefinerSettings,
     "tissue": TissueMapSettings,
@@ -49,9 +51,9 @@ class ExperimentsFile(Settings):
 
 
 def kind_of(section: dict[str, Any]) -> type[ExperimentSettings]:
-    """The settings that an experiment's section is read as; those of a dense network where its model is unknown."""
+    """The settings that an experiment's section is read as; those of a U-Net where its model is unknown."""
     model = section.get("model")
-    return KINDS.get(model, DenseSettings) if isinstance(model, str) else DenseSettings
+    return KINDS.get(model, BranchedSettings) if isinstance(model, str) else BranchedSettings
 
 
 def _defaults_for(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,11 @@ def measures_path(run: str, kind: str, slide: str) -> Path:
     return run_folder(run) / kind / f"{slide}.csv"
 
 
+def volume_path(run: str, volume: str) -> Path:
+    """What is measured in 3D on the maps of a volume's slices."""
+    return run_folder(run) / "volumes" / f"{volume}.csv"
+
+
 def windows_path(run: str, role: str, slide: str) -> Path:
     """Where a slide's map agrees least and most with its ``labels`` or ``truth``."""
     return run_folder(run) / "windows" / role / f"{slide}.csv"

@@ -15,6 +15,7 @@ from hooknet.config.experiment import (
     NotNegative,
     Share,
 )
+from hooknet.config.losses import LossOptions
 from hooknet.config.types import Name, PositiveFloat
 from hooknet.errors import ConfigError
 from hooknet.shapes.refiner import RefinerShape
@@ -28,6 +29,13 @@ class RefinerNetworkOptions(Settings):
     batch_norm_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
 
 
+class RefinerLossOptions(LossOptions):
+    """The weight of each term of the loss; ``dice`` is soft Dice of the foreground."""
+
+    cross_entropy: NotNegative = 0.0
+    dice: NotNegative = 1.0
+
+
 class RefinerTrainOptions(Settings):
     """The training of a refiner."""
 
@@ -36,6 +44,7 @@ class RefinerTrainOptions(Settings):
     batch: Count = 6
     accumulate: Count = 4
     learning_rate: PositiveFloat = 1e-4
+    losses: RefinerLossOptions = RefinerLossOptions()
     stop_after: Count | None = 100
     threads: Count = 2
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hooknet.config import layout
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.classifier import ClassifierSettings
 from hooknet.config.datasets import DatasetSettings, SlideSettings
 from hooknet.config.dense import DenseSettings
 from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.parts import Part, in_part
 from hooknet.config.refiner import RefinerSettings, TissueMapSettings
 from hooknet.config.sides import Side, split_in_run
@@ -19,8 +21,8 @@ from hooknet.config.types import Split
 from hooknet.coordinates import PatchSpec
 from hooknet.errors import ConfigError
 from hooknet.shapes.classifier import ClassifierShape
+from hooknet.shapes.dense import DenseNetwork
 from hooknet.shapes.refiner import RefinerShape
-from hooknet.shapes.unet import UNetSettings
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class DenseRun(Run):
     settings: DenseSettings
 
     @property
-    def network(self) -> UNetSettings:
+    def network(self) -> DenseNetwork:
         """What the network is built from."""
-        return self.settings.network_settings(len(self.dataset.classes))
+        return self.settings.network_settings(len(self.dataset.classes), self.dataset.channels)
 
     @property
     def patch_spec(self) -> PatchSpec:
@@ -225,7 +227,8 @@ class TissueRun(Run):
 
 RunT = TypeVar("RunT", bound=Run)
 KINDS: dict[type[ExperimentSettings], type[Run]] = {
-    DenseSettings: DenseRun,
+    BranchedSettings: DenseRun,
+    HDCHRNetSettings: DenseRun,
     ClassifierSettings: ClassifierRun,
     RefinerSettings: RefinerRun,
     TissueMapSettings: TissueRun,
@@ -242,7 +245,11 @@ def make_run(
 def of_kind(run: Run, kind: type[RunT], command: str) -> RunT:
     """The run itself where it is of the kind; ConfigError, naming what its model is, where it is not."""
     if not isinstance(run, kind):
-        models = {DenseRun: "unet, hooknet or mrn", ClassifierRun: "classifier", RefinerRun: "refiner"}
+        models = {
+            DenseRun: "unet, hooknet, mrn or hdc_hrnet",
+            ClassifierRun: "classifier",
+            RefinerRun: "refiner",
+        }
         raise ConfigError(
             f"run {run.name}: found model {run.settings.model}, {command} wants {models.get(kind, 'tissue')}; "
             "name a run of such an experiment"

@@ -6,12 +6,12 @@ import re
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hooknet.config.document import Settings
 from hooknet.config.sides import Side
 from hooknet.config.types import Name, PositiveFloat, Split
-from hooknet.coordinates import PLAUSIBLE_SPACING, Spacing
+from hooknet.coordinates import Spacing, plausible_spacing
 
 
 class SlideSettings(Settings):
@@ -27,6 +27,9 @@ class SlideSettings(Settings):
     fold: Annotated[int, Field(ge=0)] | None = None
     spacing: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | None = None
     infer_mask: str | None = None
+    volume: Name | None = None
+    position: Annotated[int, Field(ge=0)] | None = None
+    thickness: PositiveFloat | None = None
 
     @property
     def spacing_override(self) -> Spacing | None:
@@ -54,11 +57,14 @@ class SlideSettings(Settings):
 
     @field_validator("spacing", mode="before")
     @classmethod
-    def _one_or_two_numbers(cls, value: Any) -> Any:
-        """A sheet says ``0.25``, or ``0.25 x 0.26`` where pixels are not square."""
+    def _one_or_two_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """A sheet says ``0.25``, or ``0.25 x 0.26`` where pixels are not square.
+
+        What a slide's px may measure, and what those of a slice of a volume, its file's name tells apart.
+        """
         parts = value.lower().split("x") if isinstance(value, str) else value
         parts = parts if isinstance(parts, (list, tuple)) else (parts,)
-        low, high = PLAUSIBLE_SPACING
+        low, high = plausible_spacing(info.data.get("slide") or "")
         try:
             numbers = () if any(isinstance(part, bool) for part in parts) else tuple(map(float, parts))
         except (TypeError, ValueError):
@@ -70,6 +76,18 @@ class SlideSettings(Settings):
                 f"found {value!r}, wanted the spacing in µm/px ({low:g}..{high:g}), or one for x and one for y"
             )
         return numbers[0] if len(numbers) == 1 else numbers or None
+
+    @model_validator(mode="after")
+    def _whole_place(self) -> SlideSettings:
+        """A slice says all of its place in its volume, or nothing."""
+        place = {key: getattr(self, key) for key in ("volume", "position", "thickness")}
+        missing = [key for key, value in place.items() if value is None]
+        if missing and len(missing) < len(place):
+            given = ", ".join(key for key in place if key not in missing)
+            raise ValueError(
+                f"found {given} without {', '.join(missing)}; a slice of a volume has all three, a slide none"
+            )
+        return self
 
 
 class FilePatterns(Settings):

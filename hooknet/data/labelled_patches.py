@@ -17,7 +17,7 @@ LabelledPatch = tuple[NDArray[np.uint8], np.uint8, NDArray[np.float32], NDArray[
 
 
 class LabelledPatches(Dataset[LabelledPatch]):
-    """(draw number, row of the index) -> view (1, size, size, 3) uint8, class 1..K, augmentation numbers.
+    """(draw number, row of the index) -> view (1, size, size, channels) uint8, class 1..K, augmentation numbers.
 
     The class is that of the label mask's pixel under the patch's centre, as the index has it.  Every process opens
     its own slides, and keeps decoded blocks of its own.
@@ -34,7 +34,7 @@ class LabelledPatches(Dataset[LabelledPatch]):
         """``numbers`` says how many random numbers augmentation takes; None draws none (validation).
 
         ``cache``: bytes of decoded blocks of slides that each process keeps.  Pixels do not depend on how many.
-        SlideError for a slide too coarse for the patches.
+        SlideError for a slide too coarse for the patches or of other bands than ``spec``.
         """
         self._rows = index.table[["x", "y", "slide"]].to_numpy(np.float64)
         self._labels = index.labels
@@ -44,6 +44,7 @@ class LabelledPatches(Dataset[LabelledPatch]):
         blocks = None if cache is None else BlockCache(cache)
         self.slides = tuple(Slide(one.slide, one.spacing, blocks) for one in index.slides)
         for slide in self.slides:
+            slide.require_channels(spec.channels)
             slide.require(spec.target_spacing)
             slide.close()
 

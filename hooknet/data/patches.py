@@ -28,7 +28,7 @@ class LabelSpec:
 
 
 class PatchDataset(Dataset[Item]):
-    """(draw number, row of the index) -> views (branches, size, size, 3) uint8, labels, augmentation numbers.
+    """(draw number, row of the index) -> views (branches, size, size, channels) uint8, labels, augmentation numbers.
 
     Labels: one (size, size) uint8 array a branch of ``label_spec``, around the same centre at its spacing.
     Every process opens its own slides, and keeps decoded blocks of its own.
@@ -47,7 +47,8 @@ class PatchDataset(Dataset[Item]):
 
         ``cache``: bytes of decoded blocks of slides that each process keeps, for patches that overlap or come
         again.  Pixels do not depend on how many.  None decodes no more than a patch shows.
-        SlideError for a slide too coarse for the target, MaskError for a label mask of another slide or spacing.
+        SlideError for a slide too coarse for the target or of other bands than ``spec``, MaskError for a label
+        mask of another slide or spacing.
         """
         self._rows = index.table[["x", "y", "slide"]].to_numpy(np.float64)
         self._spec = spec
@@ -58,6 +59,7 @@ class PatchDataset(Dataset[Item]):
         self.slides = tuple(Slide(one.slide, one.spacing, blocks) for one in index.slides)
         self.masks = tuple(Mask.open(one.labels) for one in index.slides)
         for slide, mask in zip(self.slides, self.masks, strict=True):
+            slide.require_channels(spec.channels)
             mask.check_same_slide(slide.grid(spec.target_spacing))
             slide.close()
             mask.close()

@@ -12,7 +12,7 @@ import pandas as pd
 from hooknet.coordinates import blocks
 from hooknet.errors import MaskError
 from hooknet.evaluation import slides as counting
-from hooknet.evaluation.system import Measured
+from hooknet.evaluation.system import MACRO, Measured
 from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
 from hooknet.metrics.boundaries import BoundaryScore, Points, elements, score_boundary
@@ -47,6 +47,8 @@ TABLE = (
     "hd95_slides",
     "hd95_um_median",
 )
+# The table of slides, one by one.
+SLIDES = ("system", "experiment", "seed", "slide", "class", "tolerance_um", "surface_dice", "hd95_um", "note")
 
 
 def measure_boundaries(
@@ -164,6 +166,31 @@ def _score(row: list[str], place: str) -> BoundaryScore:
     if _row(row[0], row[1], score) != row:
         raise MaskError(f"{place} does not agree with itself, it was changed by hand: measure again")
     return score
+
+
+def boundary_slides(
+    systems: Sequence[Measured[tuple[BoundaryScore, ...]]], names: Sequence[str]
+) -> pd.DataFrame:
+    """A row per system, slide and class, then ``macro`` (see SLIDES).
+
+    That is the mean over the classes that have a boundary in the truth, nan where it is not defined for one of these;
+    ``note`` tells the first reason.
+    """
+    rows: list[tuple[object, ...]] = []
+    for one in systems:
+        for slide, scores in one.slides.items():
+            about = (one.name, one.experiment, one.seed, slide)
+            for name, score in zip(names, scores, strict=True):
+                told = (score.tolerance_um, score.surface_dice, score.hd95_um, score.note)
+                rows.append((*about, name, *told))
+            there = [score for score in scores if score.truth_elements]
+            notes = [score.note for score in there if score.note] if there else ["no boundary in the truth"]
+            macro = (
+                float(np.mean(values)) if values else float("nan")
+                for values in ([score.surface_dice for score in there], [score.hd95_um for score in there])
+            )  # fmt: skip
+            rows.append((*about, MACRO, scores[0].tolerance_um, *macro, notes[0] if notes else ""))
+    return pd.DataFrame(rows, columns=list(SLIDES)).astype({"seed": "Int64"})
 
 
 def boundary_table(

@@ -14,6 +14,7 @@ from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.config.run import Run
 from hooknet.config.sides import Side
+from hooknet.config.volumes import VolumeSlices, volumes_of
 from hooknet.errors import MaskError
 from hooknet.evaluation.compare import Comparison, compare
 from hooknet.evaluation.slides import read_counts
@@ -38,6 +39,7 @@ TABLES = (
     "claims",
 )
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -93,16 +95,44 @@ def gather(
     ``read`` returns slide -> what was measured, of one run on one slide.  A seed is told where an experiment has
     several.  MaskError when a file is of another slide, or a slide was tested in two folds.
     """
+
+    def chosen(slides: Sequence[SlideSettings]) -> dict[str, SlideSettings]:
+        return {one.id: one for one in slides if role in roles_of(one)}
+
+    return _gathered(project, dataset, assigned, chosen, read)
+
+
+def gather_volumes(
+    project: Project,
+    dataset: str,
+    assigned: Mapping[str, Side],
+    role: str,
+    read: Callable[[Run, VolumeSlices], Mapping[str, T]],
+) -> list[Measured[T]]:
+    """As :func:`gather`, of the volumes among the test slides that are scored against ``role``."""
+
+    def chosen(slides: Sequence[SlideSettings]) -> dict[str, VolumeSlices]:
+        return {name: one for name, one in volumes_of(slides).items() if one.role == role}
+
+    return _gathered(project, dataset, assigned, chosen, read)
+
+
+def _gathered(
+    project: Project,
+    dataset: str,
+    assigned: Mapping[str, Side],
+    chosen: Callable[[Sequence[SlideSettings]], Mapping[str, S]],
+    read: Callable[[Run, S], Mapping[str, T]],
+) -> list[Measured[T]]:
+    """``chosen``: what is read of some test slides, by name."""
     folds: dict[str, list[dict[str, T]]] = {}
     about: dict[str, tuple[str, int | None]] = {}
     for run in project.runs.values():
         if run.dataset_name != dataset:
             continue
-        slides: dict[str, T] = {}
-        for slide in run.slides("test", assigned):
-            if role in roles_of(slide):
-                slides[slide.id] = _of_slide(read(run, slide), run.name, slide.id)
-        folds.setdefault(run.system, []).append(slides)
+        wanted = chosen(run.slides("test", assigned))
+        found = {name: _only(read(run, one), run.name, name) for name, one in wanted.items()}
+        folds.setdefault(run.system, []).append(found)
         about[run.system] = (run.experiment, run.seed if len(run.settings.seeds) > 1 else None)
     return [Measured(name, *about[name], pool_folds(parts, name)) for name, parts in folds.items()]
 
@@ -130,10 +160,10 @@ def _reader(
     return read
 
 
-def _of_slide(found: Mapping[str, T], run: str, slide: str) -> T:
-    if list(found) != [slide]:
+def _only(found: Mapping[str, T], run: str, name: str) -> T:
+    """What a file holds of the one slide, or volume, that it is of."""
+    if list(found) != [name]:
         raise MaskError(
-            f"run {run}: the file of slide {slide} holds {', '.join(found) or 'no slide'}, wanted {slide}:"
-            " measure it again"
+            f"run {run}: the file of {name} holds {', '.join(found) or 'nothing'}, wanted {name}: measure it again"
         )
-    return found[slide]
+    return found[name]

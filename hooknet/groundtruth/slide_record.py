@@ -21,8 +21,15 @@ def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
     """
     interpolated = [spacing for spacing in spacings if slide.require(spacing)]
     for spacing in interpolated:
-        logger.warning(
-            "%s: at %s µm/px, slightly coarser than %g: interpolated", slide.path, slide.spacing, spacing
+        # Of slices half a cohort is: its spacing lies in the middle of theirs.
+        level, slightly = (logging.INFO, "") if slide.is_slice else (logging.WARNING, "slightly ")
+        logger.log(
+            level,
+            "%s: at %s µm/px, %scoarser than %g: interpolated",
+            slide.path,
+            slide.spacing,
+            slightly,
+            spacing,
         )
     _probe(slide)
     file_spacing = slide.file_spacing
@@ -32,6 +39,7 @@ def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
         "slide": str(slide.path),
         "vendor": slide.properties.get("openslide.vendor", ""),
         "size": list(slide.size),
+        "channels": slide.channels,
         "spacing": [slide.spacing.x, slide.spacing.y],
         "file_spacing": None if file_spacing is None else [file_spacing.x, file_spacing.y],
         "bounds_offset": list(slide.bounds_offset),

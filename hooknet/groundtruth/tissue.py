@@ -89,10 +89,16 @@ def detect_tissue(
 ) -> float:
     """Write the tissue mask of a slide and return tissue's share of it; SlideError when there is none.
 
+    All of a slice of a volume is tissue.
+
     A slide coarser than ``spacing`` is looked at in its own pixels.  Memory: the slide at ``spacing``.
     """
     spacing = max(spacing, slide.spacing.x, slide.spacing.y)
     grid = slide.grid(spacing)
+    if slide.is_slice:
+        # Air is a class of scans, learnt and scored like any other; there is no glass, and a slice is small.
+        _write(path, grid, np.ones((grid.height, grid.width), np.bool_))
+        return 1.0
     tissue = find_tissue(read_overview(slide, grid), spacing, close_um, min_area_um2, threshold)
     share = float(tissue.mean())
     if not tissue.any():
@@ -104,7 +110,11 @@ def detect_tissue(
         logger.warning(
             "%s: %.0f %% of the slide counts as tissue; look at its tissue mask", slide.path, 100 * share
         )
-    with create_mask(path, grid, TISSUE_NAMES, TISSUE_PALETTE) as writer:
-        writer.write(0, 0, tissue.astype(np.uint8))
+    _write(path, grid, tissue)
     logger.info("%s: tissue covers %.1f %% of the slide", slide.path, 100 * share)
     return share
+
+
+def _write(path: Path, grid: RasterGrid, tissue: NDArray[np.bool_]) -> None:
+    with create_mask(path, grid, TISSUE_NAMES, TISSUE_PALETTE) as writer:
+        writer.write(0, 0, tissue.astype(np.uint8))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hooknet.inference.engines import Engine, Predicted, TorchEngine, Views
 from hooknet.models.network import Network
-from hooknet.shapes.tiles import Tile, stride_unit
-from hooknet.shapes.unet import UNetShape
+from hooknet.shapes.dense import DenseShape
+from hooknet.shapes.tiles import Tile
 
 #: The largest difference of a probability in fp32, and the smallest share of equal class values.
 LARGEST_DIFFERENCE: Final = 1e-4
@@ -82,35 +82,35 @@ def _part(predicted: Predicted, size: int, offset: int) -> Predicted:
     )
 
 
-def small_tile(shape: UNetShape, large: Tile) -> Tile:
+def small_tile(shape: DenseShape, large: Tile) -> Tile:
     """The tile of the longest stride whose target view is a training patch, or the smallest there is.
 
-    The large one itself where padding shows in so much of it that no small one would equal a part of it.
+    The large one itself where padding shows in so much of it that no small one would equal a part of it, and of a
+    network whose pixels depend on the whole tile.
     """
+    if not shape.is_seamless:
+        return large
     small = shape.tile(shape.settings.patch_size)
     return small if _room(shape, large, small) >= 0 else large
 
 
-def _room(shape: UNetShape, large: Tile, small: Tile) -> int:
+def _room(shape: DenseShape, large: Tile, small: Tile) -> int:
     """By how many stride units a small tile can lie off the centre of a large one."""
-    of = shape.settings
-    unit = stride_unit(of.spacings, of.depth)
     steps = _steps(shape)
     kept = min(large.stride, shape.kept(large.sizes[0], shape.rim))
     views = [
         (whole - part) // 2 // step for whole, part, step in zip(large.sizes, small.sizes, steps, strict=True)
     ]
-    return min(*views, (kept - small.stride) // 2 // unit)
+    return min(*views, (kept - small.stride) // 2 // shape.unit)
 
 
-def _steps(shape: UNetShape) -> list[int]:
+def _steps(shape: DenseShape) -> list[int]:
     """A stride unit in px of each view."""
-    of = shape.settings
-    unit = stride_unit(of.spacings, of.depth)
-    return [round(unit * of.spacings[0] / spacing) for spacing in of.spacings]
+    spacings = shape.settings.spacings
+    return [round(shape.unit * spacings[0] / spacing) for spacing in spacings]
 
 
-def _offsets(shape: UNetShape, large: Tile, small: Tile) -> Iterator[tuple[int, ...]]:
+def _offsets(shape: DenseShape, large: Tile, small: Tile) -> Iterator[tuple[int, ...]]:
     """Places of small tiles in a large one: px from its centre to theirs, in each view.
 
     The centre, and as far towards the lower right corner as views and what is kept allow.

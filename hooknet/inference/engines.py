@@ -48,7 +48,7 @@ class TileNetwork(nn.Module):
         self._shares = shares
 
     def forward(self, *views: Tensor) -> tuple[Tensor, ...]:
-        """Views (M, M, 3) uint8, target first -> labels, logits and (where wanted) shares of :class:`Predicted`."""
+        """Views (M, M, C) uint8, target first -> labels, logits and (where wanted) shares of :class:`Predicted`."""
         patches = [
             (view.permute(2, 0, 1)[None].float() / 255).contiguous(memory_format=torch.channels_last)
             for view in views
@@ -74,7 +74,7 @@ class Engine(ABC):
     def start(self, views: Views, logits: bool = False) -> Callable[[], Predicted]:
         """Begin a tile; what comes back waits for its end and gives it, with its logits if they are asked for.
 
-        ``views``: (M, M, 3) uint8 of the tile's sizes, target first.  OutOfMemory from either call.
+        ``views``: (M, M, C) uint8 of the tile's sizes, target first.  OutOfMemory from either call.
         """
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import torch
 
+from hooknet.shapes.dense import DenseShape
 from hooknet.shapes.tiles import Tile
-from hooknet.shapes.unet import UNetShape
 
-#: Bytes held per number of :meth:`UNetShape.tile_values`, in fp32, and what there is of its own: measured by
+#: Bytes held per number of :meth:`DenseShape.tile_values`, in fp32, and what there is of its own: measured by
 #: ``python -m benchmarks memory``, the most over engines, networks and tiles.
 BYTES_PER_VALUE: Final = 6.2
 OWN_BYTES: Final = 64 << 20
@@ -37,17 +37,16 @@ class OutOfMemory(Exception):
     """The network did not get the memory for a tile; a smaller tile may do."""
 
 
-def fits(shape: UNetShape, budget: float) -> Callable[[Tile], bool]:
+def fits(shape: DenseShape, budget: float) -> Callable[[Tile], bool]:
     """Whether the feature maps of a tile are within ``budget`` bytes, and each within what kernels can count."""
 
     def allowed(tile: Tile) -> bool:
-        largest = max(one.values for one in shape.inference_convolutions(tile.sizes))
-        return largest < MOST_VALUES and tile_bytes(shape, tile) <= budget
+        return shape.largest_values(tile) < MOST_VALUES and tile_bytes(shape, tile) <= budget
 
     return allowed
 
 
-def tile_bytes(shape: UNetShape, tile: Tile) -> float:
+def tile_bytes(shape: DenseShape, tile: Tile) -> float:
     """Bytes that a tile takes at most: its feature maps, and the weights once more in an order of the engine's."""
     return shape.tile_values(tile) * BYTES_PER_VALUE + 4 * shape.parameter_count + OWN_BYTES
 

@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 import hooknet
 from hooknet.config.dense import DenseSettings
+from hooknet.config.experiments import kind_of
 from hooknet.errors import CheckpointError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import Checkpoint, load_checkpoint, restore
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
 from hooknet.shapes.hooks import branch_name
-from hooknet.shapes.tiles import stride_unit
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +93,19 @@ def export_onnx(path: Path, output: Path, size: int | None = None) -> float:
 def network_of(checkpoint: Checkpoint, path: Path) -> Network:
     """The network of a checkpoint, from what stands in it alone; on the CPU, in eval mode."""
     try:
-        settings = DenseSettings.model_validate(checkpoint.spec["settings"])
+        section = checkpoint.spec["settings"]
+        settings = kind_of(section).model_validate(section)
         classes = len(checkpoint.spec["classes"])
     except (ValidationError, KeyError) as error:
         raise CheckpointError(
             f"{path}: its settings are not those of hooknet {hooknet.__version__} ({type(error).__name__}), written by "
             f"{checkpoint.version}; export with that version"
         ) from None
+    if not isinstance(settings, DenseSettings):
+        raise CheckpointError(
+            f"{path}: found model {settings.model}, only networks that predict a class per pixel are exported; "
+            "give the weights of one"
+        )
     network = build_model(settings.model, settings.network_settings(classes))
     restore(network, checkpoint.state_dict, path)
     return network.eval()
@@ -116,7 +122,10 @@ def _check_packages(path: Path) -> None:
 def _patches(network: Network, size: int, batch: int) -> tuple[Tensor, ...]:
     """Noise with the range and the number of patches."""
     generator = torch.Generator().manual_seed(_SEED)
-    return tuple(torch.rand(batch, 3, size, size, generator=generator) for _ in network.settings.spacings)
+    return tuple(
+        torch.rand(batch, network.settings.channels, size, size, generator=generator)
+        for _ in network.settings.spacings
+    )
 
 
 def _input_names(network: Network) -> list[str]:
@@ -190,7 +199,7 @@ def _metadata(checkpoint: Checkpoint, network: Network, size: int) -> dict[str, 
         "patch_size": size,
         "output_size": network.shape.output_size(size),
         "rim": network.shape.rim,  # px of the output at each side that padding may show in
-        "stride_unit": stride_unit(of.spacings, of.depth),  # tiles apart by multiples of it leave no seams
+        "stride_unit": network.shape.unit,  # tiles apart by multiples of it leave no seams
         "input": "concentric RGB patches, target first, 0..1 (8-bit values / 255), batch x 3 x side x side",
         "output": "softmax probabilities of the target, batch x class x side x side; channel i is class value i + 1",
     }

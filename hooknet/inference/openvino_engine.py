@@ -67,7 +67,7 @@ class OpenVinoEngine(Engine):
         """``shares``: whether probabilities are wanted; ``threads``: processor cores to use."""
         super().__init__("OpenVINO", precision, tile)
         self._shares = shares
-        views = [torch.zeros(size, size, 3, dtype=torch.uint8) for size in tile.sizes]
+        views = [torch.zeros(size, size, network.settings.channels, dtype=torch.uint8) for size in tile.sizes]
         module, told = TileNetwork(network, tile, shares), (network.settings, tile, shares)
         with noticing_out_of_memory():
             self._request = compiled(module, views, told, Wish(precision, threads)).create_infer_request()

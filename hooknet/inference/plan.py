@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hooknet.coordinates import RasterGrid
 from hooknet.inference.regions import Wanted
+from hooknet.shapes.dense import DenseShape
 from hooknet.shapes.tiles import Tile
-from hooknet.shapes.unet import UNetShape
 
 # Strides are tried in steps of at least so many px: what is wanted is looked up in cells of half a step.
 STEP = 256
@@ -34,14 +34,14 @@ class Plan:
 
 
 def make_plan(
-    shape: UNetShape,
+    shape: DenseShape,
     grid: RasterGrid,
     wanted: Wanted,
     fits: Callable[[Tile], bool],
     at_most: int | None = None,
     rim: int | None = None,
 ) -> Plan:
-    """The plan of least work (see :meth:`UNetShape.tile_work`).
+    """The plan of least work (see :meth:`DenseShape.tile_work`).
 
     ``fits``: whether there is memory for a tile; the smallest tile is taken where it fits none.  ``at_most``: the
     largest target view in px.  ``rim``: px of an output to drop, None for what padding shows in.
@@ -60,7 +60,7 @@ def plan_of(tile: Tile, grid: RasterGrid, wanted: Wanted) -> Plan:
 
 
 def _candidates(
-    shape: UNetShape, grid: RasterGrid, fits: Callable[[Tile], bool], at_most: int | None, rim: int | None
+    shape: DenseShape, grid: RasterGrid, fits: Callable[[Tile], bool], at_most: int | None, rim: int | None
 ) -> list[Tile]:
     """Tiles whose strides are multiples of the first one's, smallest first."""
     longest = min(LONGEST_STRIDE, 2 * max(grid.width, grid.height))

@@ -47,7 +47,9 @@ def load_refiner(run: RefinerRun, path: Path, slide: str) -> nn.Module:
     """The trained refiner on the device that is there; CheckpointError unless it is this run's."""
     settings = run.settings.model_dump(mode="json")
     keys = ["model", "size", "stretch", "foreground", "network"]
-    if run.parent is None:  # else any parent will do: the number of its heat maps is that of the first tensor's channels
+    if (
+        run.parent is None
+    ):  # else any parent will do: the number of its heat maps is that of the first tensor's channels
         keys.append("parent")
     checkpoint = fitting_checkpoint(run, path, slide, {key: settings[key] for key in keys})
     return ready(build_refiner(run.shape), checkpoint, path)

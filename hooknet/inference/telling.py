@@ -15,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def progress(slide: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress(slide: str, unit: str, doing: str = "predict") -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, a line for every tenth elsewhere; told (done, all) of ``unit``, such as tiles."""
     if sys.stderr.isatty():
         with Progress() as bars:
-            task = bars.add_task(f"predict {slide}", total=None)
+            task = bars.add_task(f"{doing} {slide}", total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
     else:
         told = 0

@@ -49,9 +49,7 @@ class MapFiles:
 
 def load_network(run: DenseRun, path: Path, slide: str) -> Network:
     """The trained network in eval mode on the device that is there; CheckpointError unless it is this run's."""
-    settings = run.settings.model_dump(mode="json")
-    keys = ("model", "spacings", "patch_size", "network", "shuffle_context")
-    checkpoint = fitting_checkpoint(run, path, slide, {key: settings[key] for key in keys})
+    checkpoint = fitting_checkpoint(run, path, slide, run.settings.read_as())
     return ready(build_model(run.settings.model, run.network), checkpoint, path)
 
 
@@ -70,6 +68,7 @@ def infer(
     budget = network_budget(next(network.parameters()).device, memory)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
+        opened.require_channels(network.settings.channels)
         masks = [stack.enter_context(Mask.open(path)) for path in files.labels]
         inside = open_inside(run.settings.infer.over, slide, opened.size, files.tissue, run.name)
         if inside is not None:
@@ -77,7 +76,7 @@ def infer(
         wanted = Wanted(inside, tuple(masks))
         while True:
             plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
-            work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffle_context)
+            work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context)
             try:
                 return _write_map(run, slide.id, network, work, files)
             except OutOfMemory as error:
@@ -96,7 +95,7 @@ def _plan(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, bud
     """Where tiles lie, of a size that the budget (bytes) allows; told where it is not so."""
     options, shape = run.settings.infer, network.shape
     allowed = fits(shape, budget)
-    if run.settings.shuffle_context:
+    if run.settings.shuffles_context:
         # Whose contexts a tile is shown depends on its place: it must not depend on the machine's memory.
         fixed = shape.tile(options.tile or SHUFFLED_TILE, options.rim)
         plan = plan_of(fixed, grid, wanted)

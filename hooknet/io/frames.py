@@ -20,9 +20,9 @@ from hooknet.coordinates import EPSILON, RasterGrid, Spacing, Window
 from hooknet.errors import MaskError
 from hooknet.io.probabilities import Probabilities
 from hooknet.io.rasters import LabelRaster
+from hooknet.io.slide_file import ground
 from hooknet.io.slides import Slide
 
-WHITE = 255
 #: Rows of a square that are read at once.
 BAND = 64
 
@@ -68,12 +68,12 @@ def frame_of(slide: Slide, size: int, stretch: bool = False) -> Frame:
 
 
 def read_image(slide: Slide, frame: Frame) -> NDArray[np.uint8]:
-    """The slide as (size, size, 3) uint8 RGB, white where there is none.
+    """The slide as (size, size, channels) uint8, RGB of a slide; its fill (white) where there is none.
 
     Bands of rows are read side by side, by a thread a core, four at most.
     """
     (rows, columns), (step_x, step_y) = frame.shown, frame.steps
-    image = np.full((frame.size, frame.size, 3), WHITE, np.uint8)
+    image = ground(frame.size, frame.size, slide.fill)
 
     def read(first: int) -> None:
         count = min(BAND, rows - first)

@@ -11,7 +11,7 @@ from hooknet.io.slides import Slide
 
 
 def read_views(slide: Slide, x: float, y: float, spec: PatchSpec) -> NDArray[np.uint8]:
-    """Concentric views (branches, size, size, 3) uint8 around level-0 (x, y), target first; white outside."""
+    """Concentric views (branches, size, size, channels) uint8 around level-0 (x, y), target first; fill outside."""
     windows = concentric_windows(x, y, spec, slide.spacing)
     return np.stack([slide.read(window, (spec.size, spec.size)) for window in windows])
 

@@ -12,6 +12,7 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 
+from hooknet.coordinates import PLAUSIBLE_SPACING
 from hooknet.errors import SlideError
 
 Image = NDArray[np.uint8]
@@ -32,6 +33,9 @@ class SlideFile:
 
     Opened again in every process that reads it: a handle does not survive a fork.
     """
+
+    fill: tuple[int, ...] = (WHITE, WHITE, WHITE)
+    plausible_spacing = PLAUSIBLE_SPACING
 
     def __init__(self, path: Path) -> None:
         """The file is opened when it is first asked for something."""
@@ -74,6 +78,13 @@ class SlideFile:
                 "the file is damaged: copy or scan it again"
             ) from None
         return over_white(region)
+
+
+def ground(height: int, width: int, fill: tuple[int, ...]) -> Image:
+    """(height, width, bands) px that all are ``fill``, one value a band."""
+    shape = (height, width, len(fill))
+    # One value for all bands is set many times as fast.
+    return np.full(shape, fill[0] if len(set(fill)) == 1 else fill, np.uint8)
 
 
 def over_white(region: Image) -> Image:

@@ -1,4 +1,4 @@
-"""Whole-slide images read at any exact spacing."""
+"""Whole-slide images, and slices of volumes, read at any exact spacing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 
-from hooknet.coordinates import PLAUSIBLE_SPACING, RasterGrid, Spacing, Window, enclosing_pixels
+from hooknet.coordinates import RasterGrid, Spacing, Window, enclosing_pixels, is_slice
 from hooknet.errors import SlideError
 from hooknet.io.blocks import BlockCache, Part, block_side, parts
 from hooknet.io.resampling import Piece, resample
-from hooknet.io.slide_file import WHITE, SlideFile
+from hooknet.io.slice_file import SliceFile
+from hooknet.io.slide_file import SlideFile, ground
 
 Image = NDArray[np.uint8]
 
 # A slide coarser than asked by no more than this is interpolated; beyond it detail would be invented.
 COARSER_TOLERANCE = 0.05
+# Not so of slices: each scan has a spacing of its own, and they are brought to a common one in their middle.
+SLICE_COARSER_TOLERANCE = 1.0
 # A pyramid level coarser than asked by no more than this counts as that spacing (level sizes are rounded).
 LEVEL_TOLERANCE = 1e-3
 # Pixels of one level read at once; larger windows are read in strips so that memory stays bounded.
@@ -41,8 +44,9 @@ class Level:
 class Slide:
     """A slide of known ``size`` (width, height in level-0 px) and ``spacing`` (µm per level-0 px).
 
-    Opened again in every process that reads it: a handle does not survive a fork.  Several threads may read at
-    once.
+    Or a slice of a volume (``*.slice.tif``), which has ``channels`` bands and, outside, their values ``fill``: of
+    slides these are three and white.  Opened again in every process that reads it: a handle does not survive a
+    fork.  Several threads may read at once.
     """
 
     def __init__(
@@ -56,9 +60,12 @@ class Slide:
         differ as much as that.
         """
         self.path = Path(path)
-        self._file = SlideFile(self.path)
+        self.is_slice = is_slice(self.path)
+        self._file: SlideFile | SliceFile = (SliceFile if self.is_slice else SlideFile)(self.path)
         self._blocks = blocks
         handle = self._file.handle()
+        self.fill = self._file.fill
+        self.channels = len(self.fill)
         self.size: tuple[int, int] = handle.dimensions
         self.levels = tuple(
             _level(self.size, size, downsample)
@@ -92,21 +99,30 @@ class Slide:
     def require(self, spacing: float) -> bool:
         """Whether a view at ``spacing`` has to be interpolated; SlideError when the slide is too coarse."""
         coarsest = max(self.spacing.x, self.spacing.y)
-        if coarsest > spacing * (1 + COARSER_TOLERANCE):
+        tolerance = SLICE_COARSER_TOLERANCE if self.is_slice else COARSER_TOLERANCE
+        if coarsest > spacing * (1 + tolerance):
             raise SlideError(
-                f"{self.path}: level 0 is at {self.spacing} µm/px, more than {COARSER_TOLERANCE:.0%} coarser than the "
-                f"wanted {spacing:g}; the finest possible spacing is {coarsest / (1 + COARSER_TOLERANCE):.4g} µm/px"
+                f"{self.path}: level 0 is at {self.spacing} µm/px, more than {tolerance:.0%} coarser than the "
+                f"wanted {spacing:g}; the finest possible spacing is {coarsest / (1 + tolerance):.4g} µm/px"
             )
         return coarsest > spacing * (1 + LEVEL_TOLERANCE)
+
+    def require_channels(self, channels: int) -> None:
+        """SlideError where the file has another number of bands."""
+        if channels != self.channels:
+            raise SlideError(
+                f"{self.path}: found {self.channels} band(s), wanted {channels}, the dataset's `channels`; set "
+                f"channels: {self.channels} in the datasets file, or take the slide out"
+            )
 
     def level_of(self, spacing: float) -> int:
         """The number of the pyramid level that a view at ``spacing`` µm/px is read from."""
         return self._level_for(spacing / self.spacing.x, spacing / self.spacing.y)
 
     def read(self, window: Window, size: tuple[int, int]) -> Image:
-        """The window as (height, width, 3) uint8 of ``size`` = (width, height) px.
+        """The window as (height, width, channels) uint8 of ``size`` = (width, height) px.
 
-        The nearest finer level is reduced by area averaging; outside the slide is white.
+        The nearest finer level is reduced by area averaging; outside the slide is ``fill``.
         """
         step_x, step_y = window.width / size[0], window.height / size[1]
         number = self._level_for(step_x, step_y)
@@ -118,6 +134,10 @@ class Slide:
             strip = Window(window.x, window.y + row * step_y, window.width, count * step_y)
             strips.append(self._read_strip(number, strip, (size[0], count)))
         return strips[0] if len(strips) == 1 else np.concatenate(strips)
+
+    def read_rgb(self, window: Window, size: tuple[int, int]) -> Image:
+        """As :meth:`read`, as a picture (height, width, 3)."""
+        return as_rgb(self.read(window, size))
 
     def _read_strip(self, number: int, window: Window, size: tuple[int, int]) -> Image:
         level = self.levels[number]
@@ -154,7 +174,8 @@ class Slide:
 
     def _assembled(self, blocks: BlockCache, number: int, across: list[Part], down: list[Part]) -> Image:
         """The blocks' parts side by side."""
-        found = np.empty((sum(one.count for one in down), sum(one.count for one in across), 3), np.uint8)
+        height, width = (sum(one.count for one in parts_of) for parts_of in (down, across))
+        found = np.empty((height, width, self.channels), np.uint8)
         row = 0
         for lower in down:
             column = 0
@@ -183,23 +204,23 @@ class Slide:
     def _read_level(
         self, number: int, column: int, row: int, width: int, height: int
     ) -> tuple[Image, float, float]:
-        """Pixels of one level over white, and where (level px) the first of them really starts.
+        """Pixels of one level over its fill, and where (level px) the first of them really starts.
 
         OpenSlide takes a location in whole level-0 px and divides by its own mean downsample; the pixels come
         back interpolated at that fractional position, which is therefore the position to reckon with.  Not so
-        left of or above the slide, where it drops the fraction: what lies there is white without asking.
+        left of or above the slide, where it drops the fraction: what lies there is fill without asking.
         """
         x, y = self._start(number, column), self._start(number, row)
         left, top = max(0, -column), max(0, -row)
         level = self.levels[number]
         if left >= width or top >= height or column > level.width or row > level.height:
-            return np.full((height, width, 3), WHITE, np.uint8), x, y
+            return ground(height, width, self.fill), x, y
         downsample = self._downsamples[number]
         location = round((column + left) * downsample), round((row + top) * downsample)
         inside = self._file.region(location, number, (width - left, height - top))
         if not left and not top:
             return inside, x, y
-        block = np.full((height, width, 3), WHITE, np.uint8)
+        block = ground(height, width, self.fill)
         block[top:, left:] = inside
         return block, x, y
 
@@ -225,13 +246,20 @@ class Slide:
                 f"{self.path}: the file does not say its spacing; "
                 "set the slide's `spacing` in µm/px in the datasets file"
             )
-        low, high = PLAUSIBLE_SPACING
+        low, high = self._file.plausible_spacing
         if not (low <= spacing.x <= high and low <= spacing.y <= high):
             raise SlideError(
                 f"{self.path}: the file says {spacing} µm/px, wanted {low:g}..{high:g}; "
                 "set the slide's `spacing` in µm/px in the datasets file"
             )
         return spacing
+
+
+def as_rgb(pixels: Image) -> Image:
+    """Pixels (…, channels) as a picture (…, 3): three bands are its colours, of others the first is its grey."""
+    if pixels.shape[-1] == 3:
+        return pixels
+    return np.repeat(pixels[..., :1], 3, axis=-1)
 
 
 def _level(base: tuple[int, int], size: tuple[int, int], downsample: float) -> Level:

@@ -42,7 +42,7 @@ class _Level:
 class SuperTiles:
     """The views of tiles, asked for in order; ``squares[tile][layer]``: (column, row, side) in px of the spacing.
 
-    Columns and rows count from the slide's origin and may be negative: outside the slide is white.  Tiles come row
+    Columns and rows count from the slide's origin and may be negative: outside the slide is its fill.  Tiles come row
     by row; in any other order regions are decoded again.
     """
 
@@ -72,12 +72,12 @@ class SuperTiles:
         self._bytes = 0
 
     def read(self, tile: int) -> list[Image]:
-        """The views (side, side, 3) uint8 of a tile, target first; tiles are asked for once each, in order."""
+        """The views (side, side, channels) uint8 of a tile, target first; tiles are asked for once each, in order."""
         self._foresee(tile)
         fresh = self._decode_missing(tile)
         views = []
         for layer, square in enumerate(self._squares[tile]):
-            view = np.empty((square[2], square[2], 3), np.uint8)
+            view = np.empty((square[2], square[2], self._slide.channels), np.uint8)
             side = self._side[layer]
             for column, row in _blocks(square, side):
                 key = (layer, column, row)

@@ -3,6 +3,8 @@
 A *boundary element* of a class is the edge between a px of the class and a neighbour (left, right, above, below)
 that is not, both annotated; it stands where its midpoint is.  All edges are equally long, so numbers of elements
 are lengths.  Where annotation ends, and at the raster's rim, there is no boundary: nobody said what lies beyond.
+(In 3D, see :mod:`hooknet.metrics.volumes`, sides of a voxel differ in size: there a surface is the class's own voxels
+along such edges, at their centres.)
 """
 
 from __future__ import annotations

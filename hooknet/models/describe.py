@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.classifier import ClassifierSettings
-from hooknet.config.dense import DenseSettings
 from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.refiner import RefinerSettings
 from hooknet.shapes.classifier import ClassifierShape
+from hooknet.shapes.hdc import STREAMS, HDCShape
 from hooknet.shapes.hooks import branch_name
 from hooknet.shapes.refiner import RefinerShape
-from hooknet.shapes.tiles import stride_unit
 from hooknet.shapes.unet import UNetSettings, UNetShape
 from hooknet.shapes.work import Convolution
 
@@ -23,10 +24,12 @@ LARGEST_TILE = 2300
 
 def describe_experiment(settings: ExperimentSettings, classes: int) -> str:
     """Several lines on what an experiment's network looks like, for a dataset of so many classes."""
-    if isinstance(settings, DenseSettings):
+    if isinstance(settings, BranchedSettings):
         infer = settings.infer
         return describe(settings.model, settings.network_settings(classes), infer.tile, infer.rim)
     lines = [settings.told]
+    if isinstance(settings, HDCHRNetSettings):
+        lines += _streams(settings, settings.network_settings(classes).shape)
     if isinstance(settings, ClassifierSettings):
         lines += _classifier(settings, settings.shape(classes))
     if isinstance(settings, RefinerSettings):
@@ -50,6 +53,35 @@ def _refiner(settings: RefinerSettings, shape: RefinerShape) -> list[str]:
         f"{shape.parameter_count:,} parameters, {shape.classes} classes, {shape.inputs} channels in",
         f"whole slides {of} to {shape.size} px: a slide of 25 mm has px of {25_000 / shape.size:.3g} µm",
     ]
+
+
+def _streams(settings: HDCHRNetSettings, shape: HDCShape) -> list[str]:
+    of, tile = shape.settings, shape.tile(settings.patch_size, settings.infer.rim)
+    head = "PointRend" if of.points else "shearlets" if of.shearlet else "1x1 convolution"
+    lines = [
+        f"{shape.parameter_count:,} parameters, {of.classes} classes, {of.norm} norm, head: {head}",
+        f"patch {of.patch_size} px at {of.spacings[0]:g} µm/px: sees {shape.fields_of_view[0]:g} µm, "
+        f"{shape.multiply_accumulates() / 1e9:,.2f} GMAC",
+    ]
+    for stream in range(STREAMS):
+        stages = range(max(0, stream - 1), len(of.stages))
+        blocks = "; ".join(
+            f"stage {stage + 2} {of.stages[stage].block} {_dilated(shape, stage, stream)}" for stage in stages
+        )
+        lines.append(
+            f"stream {stream + 1}: {shape.stream_size(stream)} px, {shape.width(stream)} channels; {blocks}"
+        )
+    return [
+        *lines,
+        f"inference: views of {tile.sizes[0]} px every {tile.stride} px; what a px gets depends on its tile "
+        "(normalisation, attention), so tiles are as in training",
+    ]
+
+
+def _dilated(shape: HDCShape, stage: int, stream: int) -> str:
+    """How often a block comes, or at which dilations."""
+    dilations = shape.dilations(stage, stream)
+    return f"x {len(dilations)}" if set(dilations) == {1} else " ".join(map(str, dilations))
 
 
 def describe(model: str, settings: UNetSettings, largest_tile: int | None, rim: int | None = None) -> str:
@@ -98,14 +130,12 @@ def _cell(last: Convolution | None, pixel_um: float) -> str:
 
 
 def _work(shape: UNetShape, largest_tile: int, rim: int | None) -> list[str]:
-    of = shape.settings
     tile = shape.tile(largest_tile, rim)
-    unit = stride_unit(of.spacings, of.depth)
     in_training, in_tile = shape.multiply_accumulates_per_pixel() / 1000, shape.work_per_pixel(tile) / 1000
     views = " and ".join(map(str, tile.sizes))
     dropped = shape.rim if rim is None else rim
     return [
         f"work: {in_training:,.0f} kMAC per output px in training",
-        f"inference: views of {views} px every {tile.stride} px (a multiple of {unit}, so that no seam shows), "
+        f"inference: views of {views} px every {tile.stride} px (a multiple of {shape.unit}, so that no seam shows), "
         f"{in_tile:,.0f} kMAC per px of the map" + (f", {dropped} px of its rim dropped" if dropped else ""),
     ]

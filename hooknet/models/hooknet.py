@@ -30,7 +30,7 @@ class Branch(nn.ModuleDict):
         self.finest = of.finest_depths[branch]
         self.given = {hook.source_depth for hook in of.all_hooks if hook.source == branch}
         self.hooks: dict[int, list[tuple[Hook, str]]] = {}  # depth -> what enters there, and its merge
-        incoming = 3
+        incoming = of.channels
         for depth in range(of.depth):
             self[f"enc{depth}"] = Block(incoming, of.block_width(depth), style)
             incoming = of.block_width(depth)
@@ -53,7 +53,7 @@ class Branch(nn.ModuleDict):
     def forward(
         self, x: Tensor, maps: Mapping[tuple[int, int], Tensor], finest: int | None = None
     ) -> tuple[dict[int, Tensor], Tensor | None]:
-        """(B, 3, M, M) and maps of coarser branches by (branch, depth) -> own maps that hooks take, by depth.
+        """(B, C, M, M) and maps of coarser branches by (branch, depth) -> own maps that hooks take, by depth.
 
         And the logits, None for a branch without loss.  ``finest``: the decoder depth to stop at, None for all
         that is built; logits come from depth 0 only.
@@ -88,10 +88,10 @@ class HookNet(Network):
         # The official code makes its layers coarsest branch first; so do we, for equal order of parameters.
         for branch in reversed(range(len(settings.spacings))):
             self[branch_name(branch)] = Branch(settings.shape, branch)
-        self._set_momentum()
+        self._set_momentum(settings.batch_norm_momentum)
 
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
-        """Concentric patches (B, 3, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch."""
+        """Concentric patches (B, C, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch."""
         self._check(patches)
         maps: dict[tuple[int, int], Tensor] = {}
         logits = []
@@ -103,7 +103,7 @@ class HookNet(Network):
         return logits[::-1]
 
     def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
-        """Concentric views (B, 3, M, M), each of its own size, target first -> the target's logits (B, K, m, m)."""
+        """Concentric views (B, C, M, M), each of its own size, target first -> the target's logits (B, K, m, m)."""
         self._check_views(patches)
         maps: dict[tuple[int, int], Tensor] = {}
         for branch in reversed(range(1, len(patches))):

@@ -24,7 +24,7 @@ class Encoder(nn.ModuleDict):
     def __init__(self, of: MRNSettings, style: Style) -> None:
         super().__init__()
         self.depth = of.depth
-        incoming = 3
+        incoming = of.channels
         for depth in range(of.depth + 1):
             self[self.name(depth)] = Block(incoming, of.block_width(depth), style)
             incoming = of.block_width(depth)
@@ -34,7 +34,7 @@ class Encoder(nn.ModuleDict):
         return "mid" if depth == self.depth else f"enc{depth}"
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, M, M) -> maps (B, C, M / 2^d, same) for d = 0 .. D."""
+        """(B, C, M, M) -> maps (B, C, M / 2^d, same) for d = 0 .. D."""
         maps = []
         for depth in range(self.depth + 1):
             x = self[self.name(depth)](functional.max_pool2d(x, 2) if depth else x)
@@ -75,15 +75,15 @@ class MRN(Network):
         style = Style(settings.convolutions, settings.activation, settings.batch_norm, padding=1)
         for branch in reversed(range(len(settings.spacings))):
             self[branch_name(branch)] = Encoder(settings, style) if branch else Target(settings, style)
-        self._set_momentum()
+        self._set_momentum(settings.batch_norm_momentum)
 
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
-        """Concentric patches (B, 3, M, M) of 0..1, target first -> [logits (B, K, M, M)]."""
+        """Concentric patches (B, C, M, M) of 0..1, target first -> [logits (B, K, M, M)]."""
         self._check(patches)
         return [self._logits(patches)]
 
     def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
-        """Concentric views (B, 3, M, M), each of its own size, target first -> the target's logits (B, K, M, M)."""
+        """Concentric views (B, C, M, M), each of its own size, target first -> the target's logits (B, K, M, M)."""
         self._check_views(patches)
         return self._logits(patches)
 

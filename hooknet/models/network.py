@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from hooknet.errors import ShapeError
 from hooknet.models.blocks import Convolutions
-from hooknet.shapes.unet import UNetSettings
+from hooknet.shapes.dense import DenseNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Predictions at points of the target's output.
+
+    ``places`` (B, N, 2): (x, y) as shares of the output's sides, px corners at 0 and 1.  ``logits`` (B, K, N).
+    """
+
+    places: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network gives its losses.
+
+    ``logits`` (B, K, m, m) per output branch, target first.  ``deep``: further logits of the target, each with the
+    share that its loss has (deep supervision).  ``points``: predictions at single points of the target, if any.
+    """
+
+    logits: list[Tensor]
+    deep: tuple[tuple[float, Tensor], ...] = ()
+    points: Points | None = None
 
 
 class Network(nn.ModuleDict):
@@ -19,7 +44,7 @@ class Network(nn.ModuleDict):
     first.
     """
 
-    def __init__(self, settings: UNetSettings) -> None:
+    def __init__(self, settings: DenseNetwork) -> None:
         super().__init__()
         self.settings = settings
         self.shape = settings.shape
@@ -28,19 +53,23 @@ class Network(nn.ModuleDict):
 
     @abstractmethod
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
-        """Concentric patches (B, 3, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch.
+        """Concentric patches (B, C, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch.
 
         M may be any legal size, the same for all.  ShapeError for others.
         """
 
     @abstractmethod
     def target_logits(self, patches: Sequence[Tensor]) -> Tensor:
-        """Concentric views (B, 3, M, M) of 0..1, target first, each of its own size -> target's logits (B, K, m, m).
+        """Concentric views (B, C, M, M) of 0..1, target first, each of its own size -> target's logits (B, K, m, m).
 
         For inference: the sizes are those of ``shape.view_sizes`` or larger ones of equal pooling grids, and what
         the target does not need is not computed.  The logits are those of :meth:`forward`, to rounding, away from
         rims that padding shows in.  ShapeError for views that are too small.
         """
+
+    def outputs(self, patches: Sequence[Tensor]) -> Outputs:
+        """As :meth:`forward`, with all else that losses look at."""
+        return Outputs(self.forward(patches))
 
     def regularised_kernels(self) -> Iterator[nn.Parameter]:
         """The kernels under weight decay: those of blocks and up-convolutions, as in the official code."""
@@ -48,11 +77,11 @@ class Network(nn.ModuleDict):
             if isinstance(module, Convolutions):
                 yield from (parameter for parameter in module.parameters() if parameter.ndim == 4)
 
-    def _set_momentum(self) -> None:
-        """Give the built batch normalisations the momentum of the settings."""
+    def _set_momentum(self, momentum: float) -> None:
+        """Give the built batch normalisations a momentum, as Keras counts it."""
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 1 - self.settings.batch_norm_momentum  # torch counts from the other end
+                module.momentum = 1 - momentum  # torch counts from the other end
 
     def _check_views(self, patches: Sequence[Tensor]) -> None:
         """ShapeError unless there is a large enough view for each spacing."""
@@ -67,10 +96,11 @@ class Network(nn.ModuleDict):
 
     def _check(self, patches: Sequence[Tensor]) -> None:
         found = [tuple(patch.shape[1:]) for patch in patches]
-        wanted = len(self.settings.spacings)
+        wanted, channels = len(self.settings.spacings), self.settings.channels
         size = found[0][-1] if found and found[0] else 0
-        if found != [(3, size, size)] * wanted:
+        if found != [(channels, size, size)] * wanted:
             raise ShapeError(
-                f"patches of shape {found}; give {wanted} square ones of 3 channels, all of one size, target first"
+                f"patches of shape {found}; give {wanted} square ones of {channels} channels, all of one size, "
+                "target first"
             )
         self.shape.output_size(size)  # raises for a size that a pooling or a crop would misalign

@@ -135,11 +135,15 @@ class Extras:
     """What is measured besides overlap, where it was; each table has a first column ``system``.
 
     quantities: system, slide, class, area_mm2, ... (see :mod:`hooknet.objects.quantities`); boundaries,
-    calibration, reliability, objects: those of :mod:`hooknet.evaluation` and :mod:`hooknet.objects`.
+    boundary_slides, volumes, volume_scores, calibration, reliability, objects: those of :mod:`hooknet.evaluation` and
+    :mod:`hooknet.objects`.
     """
 
     quantities: pd.DataFrame = field(default_factory=pd.DataFrame)
     boundaries: pd.DataFrame = field(default_factory=pd.DataFrame)
+    boundary_slides: pd.DataFrame = field(default_factory=pd.DataFrame)
+    volumes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    volume_scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     objects: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from hooknet.config.project import Project
 from hooknet.config.sides import Side
-from hooknet.evaluation.boundaries import boundary_table, read_boundaries
+from hooknet.evaluation.boundaries import boundary_slides, boundary_table, read_boundaries
 from hooknet.evaluation.calibration import calibration_tables, read_calibration
-from hooknet.evaluation.cohort import gather
+from hooknet.evaluation.cohort import gather, gather_volumes
+from hooknet.evaluation.volumes import read_volumes, volume_scores, volume_table
 from hooknet.objects.matching import object_scores, read_matches
 from hooknet.objects.quantities import read_quantities
 from hooknet.report.data import Extras
@@ -22,10 +23,15 @@ def extras(
     project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
 ) -> Extras:
     """The tables of the test slides of all systems, scored against ``role``; empty where nothing was to be measured."""
+    boundaries, of_slides = _boundaries(project, dataset, assigned, role, runs_folder)
+    volumes, of_volumes = _volumes(project, dataset, assigned, role, runs_folder)
     calibration, reliability = _calibration(project, dataset, assigned, role, runs_folder)
     return Extras(
         quantities=_quantities(project, dataset, assigned, runs_folder),
-        boundaries=_boundaries(project, dataset, assigned, role, runs_folder),
+        boundaries=boundaries,
+        boundary_slides=of_slides,
+        volumes=volumes,
+        volume_scores=of_volumes,
         calibration=calibration,
         reliability=reliability,
         objects=_objects(project, dataset, assigned, role, runs_folder),
@@ -48,16 +54,32 @@ def _quantities(
 
 def _boundaries(
     project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
-) -> pd.DataFrame:
-    """Only where the truth is dense: where little is annotated most outlines are those of the annotator's shapes."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of systems, and slide by slide.
+
+    Only where the truth is dense: where little is annotated most outlines are those of the annotator's shapes.
+    """
     if role != "truth":
-        return pd.DataFrame()
+        return pd.DataFrame(), pd.DataFrame()
     names = project.dataset(dataset).label_map.names
     measured = gather(
         project, dataset, assigned, role,
         lambda run, slide: read_boundaries(runs_folder / run.name / "boundaries" / f"{slide.id}.csv", names),
     )  # fmt: skip
-    return boundary_table(measured, names)
+    return boundary_table(measured, names), boundary_slides(measured, names)
+
+
+def _volumes(
+    project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of systems, and volume by volume, where slides are slices of volumes."""
+    names = project.dataset(dataset).label_map.names
+    measured = gather_volumes(
+        project, dataset, assigned, role,
+        lambda run, volume: read_volumes(runs_folder / run.name / "volumes" / f"{volume.name}.csv", names),
+    )  # fmt: skip
+    scores = volume_scores(measured, names)
+    return volume_table(scores, names), scores
 
 
 def _calibration(

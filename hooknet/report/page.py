@@ -13,6 +13,7 @@ from hooknet.report.data import ReportData, ReportStages, ReportSystem
 from hooknet.report.files import Files, Picture, slug
 from hooknet.report.summary import summary_text
 from hooknet.report.views import Viewed, view_region, view_slide
+from hooknet.report.volumes import volumes
 
 PAGE = "index.html"
 
@@ -37,6 +38,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         details=tables.settings_table(data.systems),
         slides=tables.frame_table(data.slides, "Slides of this run."),
         settings=tables.pair_table(data.settings, ("Setting", "Value")),
+        volumes=volumes(data.extras, files),
         beyond=sections.beyond(data.extras, files),
         curves=_curves(data, files),
         shown=score_tables.shown_table(data.systems, [one.name for one in data.classes]),

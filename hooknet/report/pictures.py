@@ -42,7 +42,7 @@ def _overlay(slide: SlideSettings, maps: dict[str, Path], folder: Path) -> Repor
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
         grid = opened.grid(max(size_um / LONGEST_SIDE, opened.spacing.x, opened.spacing.y))
-        image = opened.read(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
+        image = opened.read_rgb(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
     layers = {role: _read(folder / slide.id / f"{role}.tif", grid) for role in roles_of(slide)}
     return ReportOverlay(
         slide=slide.id,
@@ -110,7 +110,7 @@ def _region(
         labels, predicted = mask.read(*place), found.read_as(mask.grid, *place)
         spacing = mask.grid.spacing
     with Slide(str(slide.slide), slide.spacing_override) as opened:
-        image = opened.read(where, (width, height))
+        image = opened.read_rgb(where, (width, height))
     return ReportRegion(
         slide.id, system, kind, where.x, where.y, window.f1, image, spacing, labels, predicted
     )

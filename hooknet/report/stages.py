@@ -55,7 +55,7 @@ def _slide(run: RefinerRun, slide: SlideSettings, value: int, slides: Path, runs
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
         grid = opened.grid(max(size_um / LONGEST_SIDE, opened.spacing.x, opened.spacing.y))
-        image = opened.read(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
+        image = opened.read_rgb(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
     parent = runs_folder / run.parent.name
     with Probabilities.open(parent / "probabilities" / f"{slide.id}.tif") as heat:
         shares = heat.read_as(grid, 0, 0, grid.width, grid.height)[value - 1]

@@ -190,7 +190,9 @@ class HookNetShape(UNetShape):
         decoder = self.decoder_sizes(patch_size)
         for depth in range(of.depth + 1):
             place = f"{name}.enc{depth}" if depth < of.depth else f"{name}.mid"
-            yield from self._block(place, of.block_width(depth - 1) if depth else 3, depth, encoder[depth])
+            yield from self._block(
+                place, of.block_width(depth - 1) if depth else of.channels, depth, encoder[depth]
+            )
         yield from self._projections(branch, of.depth, decoder)
         for depth in reversed(range(finest, of.depth)):
             below, width = self.map_width(branch, depth + 1), of.block_width(depth)

@@ -115,7 +115,9 @@ class MRNShape(UNetShape):
             name = branch_name(branch)
             for depth in range(of.depth + 1):
                 place = f"{name}.enc{depth}" if depth < of.depth else f"{name}.mid"
-                yield from self._block(place, of.block_width(depth - 1) if depth else 3, depth, size)
+                yield from self._block(
+                    place, of.block_width(depth - 1) if depth else of.channels, depth, size
+                )
         size = sizes[0]
         for depth in reversed(range(of.depth)):
             width = of.block_width(depth)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count
 from typing import Literal
 
-from hooknet.coordinates import PatchSpec
 from hooknet.errors import ShapeError
+from hooknet.shapes.dense import DenseNetwork, DenseShape
 from hooknet.shapes.hooks import check_spacings
 from hooknet.shapes.sizes import check_network
 from hooknet.shapes.tiles import Tile, smallest_view, stride_unit
@@ -19,28 +19,23 @@ Activation = Literal["relu", "leaky_relu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetSettings(ABC):
-    """What a network is built from; ShapeError when sizes or spacings would misalign.
+class UNetSettings(DenseNetwork):
+    """What a U-Net-like network is built from; ShapeError when sizes or spacings would misalign.
 
-    ``spacings`` in µm/px, finest (target) first.  ``patch_size``: px a side, the same at every spacing.
     ``batch_norm_momentum``: share of the running statistics that a step keeps, as Keras counts (torch: 1 - it).
     """
 
-    spacings: tuple[float, ...]
-    classes: int
     filters: int
     depth: int = 4
     convolutions: int = 2
     batch_norm: bool = True
     batch_norm_momentum: float = 0.99
     activation: Activation = "relu"
-    patch_size: int
 
     def __post_init__(self) -> None:
-        if self.classes < 1 or self.filters < 1:
-            raise ShapeError(
-                f"a network of {self.classes} classes and {self.filters} filters; use at least 1 of each"
-            )
+        super().__post_init__()
+        if self.filters < 1:
+            raise ShapeError(f"a network of {self.filters} filters; use at least 1")
         check_network(self.depth, self.convolutions)
         check_spacings(self.spacings)
 
@@ -48,11 +43,6 @@ class UNetSettings(ABC):
     @abstractmethod
     def shape(self) -> UNetShape:
         """The sizes, channels and work that follow."""
-
-    @property
-    @abstractmethod
-    def all_loss_weights(self) -> tuple[float, ...]:
-        """One loss weight per spacing, target first; 0 for a branch that predicts nothing."""
 
     def block_width(self, depth: int) -> int:
         """Channels of the blocks at one depth: 2^d F, but 2 (D + 1) F at the bottleneck (official code)."""
@@ -74,23 +64,14 @@ class Join:
 
 
 @dataclass(frozen=True)
-class UNetShape(ABC):
-    """What a network that predicts a class per pixel tells about itself, without being built."""
+class UNetShape(DenseShape):
+    """What a U-Net-like network tells about itself, without being built."""
 
     settings: UNetSettings
 
     @abstractmethod
-    def output_size(self, patch_size: int | None = None) -> int:
-        """Side of the output in px, for patches of the training size or another; ShapeError for an illegal one."""
-
-    @abstractmethod
     def convolutions(self, patch_size: int | None = None) -> Iterator[Convolution]:
         """Every convolution, target first, for patches of the training size or another."""
-
-    @property
-    @abstractmethod
-    def rim(self) -> int:
-        """Px at each side of an output that inference drops by default, because padding shows in them."""
 
     @property
     @abstractmethod
@@ -103,31 +84,14 @@ class UNetShape(ABC):
         """Where branches meet."""
 
     @property
-    def patch_spec(self) -> PatchSpec:
-        """Size and spacings of the patches to read, and the size of the output."""
-        return PatchSpec(self.settings.patch_size, self.output_size(), self.settings.spacings)
+    def unit(self) -> int:
+        """2^D r_max / r_T (see :func:`hooknet.shapes.tiles.stride_unit`)."""
+        return stride_unit(self.settings.spacings, self.settings.depth)
 
     @property
-    def output_branches(self) -> tuple[int, ...]:
-        """Branches that predict classes: the target, then those with a loss."""
-        return tuple(branch for branch, weight in enumerate(self.settings.all_loss_weights) if weight > 0)
-
-    @property
-    def fields_of_view(self) -> tuple[float, ...]:
-        """Side of the patch of each branch in µm, target first."""
-        return tuple(self.settings.patch_size * spacing for spacing in self.settings.spacings)
-
-    def size_of(self, patch_size: int | None) -> int:
-        """A patch size, that of training where none is given."""
-        return self.settings.patch_size if patch_size is None else patch_size
-
-    @abstractmethod
-    def view_sizes(self, target_size: int) -> tuple[int, ...]:
-        """Px a side of the smallest views that a target view of ``target_size`` px can do with in inference.
-
-        Target first.  Contexts are cropped to what reaches the target's logits, so that what is computed of a
-        tile is the same as with larger ones.
-        """
+    def is_seamless(self) -> bool:
+        """Yes: all is local, and tiles pool on one grid."""
+        return True
 
     @abstractmethod
     def inference_convolutions(self, sizes: tuple[int, ...]) -> Iterator[Convolution]:
@@ -138,45 +102,35 @@ class UNetShape(ABC):
 
         ``rim`` px at each side of an output are dropped; None drops those that padding shows in.
         """
-        of, dropped = self.settings, self.rim if rim is None else rim
-        unit, size = stride_unit(of.spacings, of.depth), of.patch_size
-        for stride in count(unit, unit):
+        dropped = self.rim if rim is None else rim
+        size = self.settings.patch_size
+        for stride in count(self.unit, self.unit):
             size = self._view_keeping(stride, dropped, start=size)
             yield Tile(self.view_sizes(size), stride)
 
     def _view_keeping(self, stride: int, rim: int, start: int) -> int:
         return smallest_view(start, self.settings.depth, lambda size: self.kept(size, rim) >= stride)
 
-    def tile(self, at_most: int, rim: int | None = None) -> Tile:
-        """The tile of the longest stride whose target view is ``at_most`` px; the smallest there is if none is."""
-        fitting = list(takewhile(lambda one: one.sizes[0] <= at_most, self.tiles(rim)))
-        return fitting[-1] if fitting else next(self.tiles(rim))
-
-    def kept(self, tile_size: int, rim: int) -> int:
-        """Px a side of a tile's output that are good to keep when ``rim`` px at each side are not."""
-        return self.output_size(tile_size) - 2 * rim
-
     def tile_work(self, tile: Tile) -> int:
         """Multiply-accumulate operations of a tile."""
         return sum(one.multiply_accumulates for one in self.inference_convolutions(tile.sizes))
-
-    def work_per_pixel(self, tile: Tile) -> float:
-        """Multiply-accumulate operations per px of the map."""
-        return self.tile_work(tile) / tile.stride**2
 
     def tile_values(self, tile: Tile) -> int:
         """Numbers that a tile's feature maps come to where most are needed at once, nearly.
 
         The maps that go into and come out of the largest convolution, all that wait to be skipped over to the
         decoder, the views twice (as read and as floats), the logits thrice (whole, as kept, and as classes).
-        How many bytes that is depends on what computes (see :mod:`hooknet.inference.memory`).
         """
         found = list(self.inference_convolutions(tile.sizes))
         encoder = {one.stage: one.output_values for one in found if one.stage.startswith("target.enc")}
         maps = max(one.values for one in found) + self.skipped_encoders * sum(encoder.values())
         (logits,) = (one.output_values for one in found if one.name == "target.out")
-        ends = 2 * sum(3 * size**2 for size in tile.sizes) + 3 * logits
+        ends = 2 * sum(self.settings.channels * size**2 for size in tile.sizes) + 3 * logits
         return maps + ends
+
+    def largest_values(self, tile: Tile) -> int:
+        """Numbers in what the largest convolution of a tile takes in and gives out."""
+        return max(one.values for one in self.inference_convolutions(tile.sizes))
 
     @property
     def parameter_count(self) -> int:
@@ -186,7 +140,3 @@ class UNetShape(ABC):
     def multiply_accumulates(self, patch_size: int | None = None) -> int:
         """Multiply-accumulate operations of all convolutions for one set of concentric patches."""
         return sum(one.multiply_accumulates for one in self.convolutions(patch_size))
-
-    def multiply_accumulates_per_pixel(self, patch_size: int | None = None) -> float:
-        """Multiply-accumulate operations per pixel of the target's output."""
-        return self.multiply_accumulates(patch_size) / self.output_size(patch_size) ** 2

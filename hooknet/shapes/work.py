@@ -15,6 +15,7 @@ class Convolution:
     kernel: int
     size: int
     normalised: bool = False
+    biased: bool = True
 
     @property
     def stage(self) -> str:
@@ -38,6 +39,6 @@ class Convolution:
 
     @property
     def parameters(self) -> int:
-        """Trained numbers: kernel, bias, and scale and shift of the batch normalisation."""
-        own = self.incoming * self.outgoing * self.kernel**2 + self.outgoing
+        """Trained numbers: kernel, bias if any, and scale and shift of the normalisation."""
+        own = self.incoming * self.outgoing * self.kernel**2 + (self.outgoing if self.biased else 0)
         return own + (2 * self.outgoing if self.normalised else 0)

@@ -96,8 +96,10 @@ class Keeper(Callback):
     def _row(self, trainer: lightning.Trainer, module: Scored) -> dict[str, float]:
         found = module.validation_scores
         f1 = {f"f1_{name}": float(value) for name, value in zip(self._classes, found.f1, strict=True)}
-        # The loss without weight decay, where there is any.
-        parts = {"train_cross_entropy"} & set(trainer.callback_metrics)
+        # The loss by its terms, without weight decay, where it is told so.
+        parts = [
+            name for name in trainer.callback_metrics if name.startswith("train_") and name != "train_loss"
+        ]
         return {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,

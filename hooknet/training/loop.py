@@ -64,6 +64,7 @@ class Training:
 
     ``spec`` is stored with the weights, ``draws`` is the sampler of the training loader, ``identity`` a
     fingerprint of all that the weights depend on.  ``accumulate``: mini-batches whose gradients make one step.
+    ``clip``: how long a step's gradient may be at most.
     """
 
     module: Scored
@@ -74,6 +75,7 @@ class Training:
     epochs: int
     stop_after: int | None
     accumulate: int = 1
+    clip: float | None = None
 
 
 def train(
@@ -89,7 +91,7 @@ def train(
     names, spec = run.dataset.label_map.names, run.network.shape.patch_spec
     train_index = complete_index(run, "training", training, spec)
     check_index = complete_index(run, "validation", validation, spec)
-    module = Segmentation(network, augmentation(run), settings, names)
+    module = Segmentation(network, augmentation(run), settings, names, run.seed)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draws = balanced_draws(run, train_index)
     fit(
@@ -101,6 +103,7 @@ def train(
             _identity(run, training, validation),
             settings.train.epochs,
             settings.train.stop_after,
+            clip=settings.train.clip_gradient,
         ),
         files,
     )
@@ -167,7 +170,7 @@ def _loaders(
     scored = LabelSpec(branches, (spec.output_size,) * len(branches))
     training = training_loader(run, train_index, EpochSampler(draws, options.steps), options.workers)
     rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
-    if run.settings.shuffle_context:
+    if run.settings.shuffles_context:
         # Neighbours in the index are neighbours on the slide: their contexts would be no others.
         rows = np.random.default_rng(run.seed).permutation(rows)
     pairs = [(number, int(row)) for number, row in enumerate(rows)]
@@ -195,6 +198,7 @@ def _trainer(training: Training, folder: Path, keeper: Keeper) -> lightning.Trai
     return lightning.Trainer(
         max_epochs=training.epochs,
         accumulate_grad_batches=training.accumulate,
+        gradient_clip_val=training.clip,
         accelerator="auto",
         devices=1,
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",

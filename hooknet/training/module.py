@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from hooknet.config.dense import DenseSettings
 from hooknet.data.augment.chain import Augment
-from hooknet.models.network import Network
+from hooknet.models.network import Network, Outputs
 from hooknet.training.batches import Batch, prepare
-from hooknet.training.losses import branches_loss, weight_decay
-from hooknet.training.scored import ADAM_EPSILON, Scored
+from hooknet.training.losses import weight_decay
+from hooknet.training.optimiser import optimiser
+from hooknet.training.scored import Scored
+from hooknet.training.segmentation_loss import SegmentationLoss
 
-Forward = Callable[[Sequence[Tensor]], list[Tensor]]
+Forward = Callable[[Sequence[Tensor]], Outputs]
 
 
 class Segmentation(Scored):
@@ -32,22 +35,23 @@ class Segmentation(Scored):
         augment: Augment | None,
         settings: DenseSettings,
         classes: Sequence[str],
+        seed: int = 0,
     ) -> None:
-        """``augment`` None trains on the patches as they are."""
-        super().__init__(network, len(classes), seed=0)  # no layer of it draws numbers
+        """``augment`` None trains on the patches as they are; ``seed`` of what layers draw (PointRend's points)."""
+        super().__init__(network, len(classes), seed)
         # Functions and no modules: weights keep their names, and are stored once.
-        self._forward: Forward = network.forward
+        self._outputs: Forward = network.outputs
         if settings.train.compile:
-            self._forward = torch.compile(network.forward, dynamic=False)
+            self._outputs = torch.compile(network.outputs, dynamic=False)
         self._augment = augment
         self._options = settings.train
-        self._shuffle_context = settings.shuffle_context
+        self._shuffle_context = settings.shuffles_context
         weights = network.settings.all_loss_weights
-        self._weights = [weights[branch] for branch in network.output_branches]
+        self._loss = SegmentationLoss(settings.train, [weights[branch] for branch in network.output_branches])
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, as the paper."""
-        return torch.optim.Adam(self.network.parameters(), lr=self._options.learning_rate, eps=ADAM_EPSILON)
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam, as HookNet's paper, or AdamW; the learning rate constant, or a cosine down to a hundredth."""
+        return optimiser(self.network.parameters(), self._options)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """All but the numbers that decide how patches are augmented, see :class:`Augment`."""
@@ -60,8 +64,10 @@ class Segmentation(Scored):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
         views, labels = self._prepare(batch, augment=True)
-        loss = branches_loss(self._logits(views), labels, self._weights, self._options.normalise)
-        self.log("train_cross_entropy", loss.detach(), on_step=False, on_epoch=True, batch_size=len(views))
+        terms = self._loss.terms(self._outputs(self._patches(views)), labels, self.current_epoch)
+        for name, value in terms.items():
+            self.log(f"train_{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(views))
+        loss = torch.stack(list(terms.values())).sum()
         if self._options.l2 > 0:
             loss = loss + weight_decay(self.network.regularised_kernels(), self._options.l2)
         self.log(
@@ -74,17 +80,15 @@ class Segmentation(Scored):
         if self._shuffle_context and len(batch[0]) == 1:
             return  # the last one of an epoch may hold one patch, for which there is no other context
         views, labels = self._prepare(batch, augment=False)
-        logits = self._logits(views)
-        loss = branches_loss(logits, labels, self._weights, self._options.normalise)
+        outputs = self._outputs(self._patches(views))
+        loss = sum(self._loss.terms(outputs, labels, self.current_epoch).values())
         meant = labels[0] > 0 if self._options.normalise == "annotated" else torch.ones_like(labels[0])
-        predicted = logits[0].argmax(dim=1).cpu().numpy() + 1
+        predicted = outputs.logits[0].argmax(dim=1).cpu().numpy() + 1
         self._validated(labels[0].cpu().numpy(), predicted, float(loss), int(meant.sum()))
 
-    def _logits(self, views: Tensor) -> list[Tensor]:
+    def _patches(self, views: Tensor) -> list[Tensor]:
         layout = torch.channels_last
-        return self._forward(
-            [views[:, one].contiguous(memory_format=layout) for one in range(views.shape[1])]
-        )
+        return [views[:, one].contiguous(memory_format=layout) for one in range(views.shape[1])]
 
     def _prepare(self, batch: Batch, augment: bool) -> tuple[Tensor, list[Tensor]]:
         """Views (B, branches, 3, S, S) as floats 0..1, labels cut to the output."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import PatchSpec
 from hooknet.data.index import CentreIndex, SlideFiles
+from hooknet.io.slides import as_rgb
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, prepare, training_loader
 
 Rgb = NDArray[np.uint8]
@@ -68,14 +69,14 @@ def preview(run: DenseRun, training: Sequence[SlideFiles], patches: int) -> Prev
                     one,
                     shape.output_branches,
                     shape.patch_spec.output_size,
-                    run.settings.shuffle_context,
+                    run.settings.shuffles_context,
                 )
             )
             for one in (None, augment)
         )
         for (_, row), before, after in zip(rows, plain, augmented, strict=True):
             found.append(_patch(index, row, before, after))
-    return Preview(run.name, shape.patch_spec, tuple(found[:patches]), run.settings.shuffle_context)
+    return Preview(run.name, shape.patch_spec, tuple(found[:patches]), run.settings.shuffles_context)
 
 
 def _patch(index: CentreIndex, row: int, plain: Sample, augmented: Sample) -> PreviewPatch:
@@ -87,5 +88,5 @@ def _patch(index: CentreIndex, row: int, plain: Sample, augmented: Sample) -> Pr
 
 def _samples(views: Tensor, labels: Sequence[Tensor]) -> list[Sample]:
     """One sample per patch of a batch."""
-    pixels = (views * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()  # (B, branches, S, S, 3)
+    pixels = as_rgb((views * 255).round().byte().permute(0, 1, 3, 4, 2).numpy())  # (B, branches, S, S, 3)
     return [Sample(tuple(one), target) for one, target in zip(pixels, labels[0].byte().numpy(), strict=True)]

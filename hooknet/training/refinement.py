@@ -24,8 +24,8 @@ from hooknet.data.slide_images import SlideFile, SlideImages
 from hooknet.errors import ConfigError, MaskError
 from hooknet.io.probabilities import Probabilities
 from hooknet.training.batches import Batch, reading
-from hooknet.training.dice import soft_dice
 from hooknet.training.loop import TrainFiles, Training, fit, stamps
+from hooknet.training.refiner_loss import RefinerLoss
 from hooknet.training.scored import ADAM_EPSILON, Scored
 from hooknet.training.weights import checkpoint_spec, new_refiner
 
@@ -45,8 +45,7 @@ class Refinement(Scored):
 
     def __init__(self, network: nn.Module, run: RefinerRun) -> None:
         super().__init__(network, len(run.dataset.classes), run.seed)
-        self._shape = run.shape
-        self._foreground = run.foreground
+        self._loss = RefinerLoss(run.settings.train.losses, run.shape, run.foreground)
         self._rate = run.settings.train.learning_rate
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -56,7 +55,7 @@ class Refinement(Scored):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
         images, labels = batch
-        loss = self._loss(self._outputs(images), labels)
+        loss = self._loss(self._outputs(images), labels, self.current_epoch)
         self.log(
             "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
         )
@@ -66,16 +65,13 @@ class Refinement(Scored):
         """Count which class met which prediction, px by px of whole slides."""
         images, labels = batch
         outputs = self._outputs(images)
-        loss = self._loss(outputs, labels)
+        loss = self._loss(outputs, labels, self.current_epoch)
         predicted = outputs[0].argmax(dim=1).cpu().numpy() + 1
         self._validated(labels.cpu().numpy(), predicted, float(loss), len(labels))
 
     def _outputs(self, images: Tensor) -> list[Tensor]:
         outputs: list[Tensor] = self.network(images.contiguous(memory_format=torch.channels_last))
         return outputs
-
-    def _loss(self, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
-        return soft_dice(outputs, labels, self._shape, self._foreground)
 
 
 def train_refiner(

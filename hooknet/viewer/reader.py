@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hooknet.io.slides import Slide
+from hooknet.io.slide_file import ground
+from hooknet.io.slides import Slide, as_rgb
 from hooknet.labels import LabelClass
 from hooknet.viewer import pictures
 from hooknet.viewer.catalogue import Layer, ViewedSlide
@@ -17,7 +18,6 @@ from hooknet.viewer.pyramid import TILE, Pyramid, Tile
 # Of H&E levels this long or shorter all tiles are kept (4 MiB): each is made of the finer ones' and not of the slide,
 # where a glance at the whole would mean to decode its coarsest level again and again.
 KEPT_SIDE = 1024
-WHITE = 255
 
 
 class SlideReader:
@@ -54,8 +54,8 @@ class SlideReader:
         return pictures.png(self.labels(layer, tile), self.palette(layer), layer.path)
 
     def image(self, tile: Tile) -> Pixels:
-        """The H&E (height, width, 3) of a tile: the mean of what each px covers, white outside the slide."""
-        return self.slide.read(tile.window, (tile.width, tile.height))
+        """The H&E (height, width, 3) of a tile: the mean of what each px covers, the slide's fill (white) outside."""
+        return self.slide.read_rgb(tile.window, (tile.width, tile.height))
 
     def _overview(self, level: int, column: int, row: int, tile: Tile) -> Pixels:
         """As :meth:`image`; short levels, but the finest of them, are averaged from the level below."""
@@ -68,7 +68,7 @@ class SlideReader:
         return self._kept[key]
 
     def _of_four(self, finer: int, column: int, row: int, tile: Tile) -> Pixels:
-        found = np.full((2 * tile.height, 2 * tile.width, 3), WHITE, np.uint8)
+        found = as_rgb(ground(2 * tile.height, 2 * tile.width, self.slide.fill))
         for down, across in np.ndindex(2, 2):
             place = finer, 2 * column + across, 2 * row + down
             below = self.pyramid.tile(*place)

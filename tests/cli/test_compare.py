@@ -37,7 +37,7 @@ def test_counts_cut_short_are_one_line(cohort):
 def test_counts_of_another_slide_are_one_line(cohort):
     path = RUN / "counts" / "truth" / "c.csv"
     path.write_text(path.read_text().replace("\nc,", "\nb,"))
-    assert refuse(*step("compare")) == ("run unet: the file of slide c holds b, wanted c: measure it again")
+    assert refuse(*step("compare")) == ("run unet: the file of c holds b, wanted c: measure it again")
 
 
 def test_patients_are_numbered_unless_the_report_may_name_them(cohort):

@@ -45,7 +45,7 @@ def classes(**changes):
 
 
 KEYS = (
-    "classes, hole_groups, hole_order, ignore_groups, region_groups, region_default, origin, files, slides, "
+    "classes, channels, hole_groups, hole_order, ignore_groups, region_groups, region_default, origin, files, slides, "
     "splits, phantom, tissue, centres, report"
 )
 
@@ -120,7 +120,8 @@ def test_wrong_keys_and_values_are_one_exact_line(tmp_path, changes, message):
          "datasets.colon.slides.0.id: found 7, wanted text (in quotes where it looks like a number)"),
         (slides({"patinet": "p1"}, {}, {}),
          "datasets.colon.slides.0.patinet: unknown key; did you mean 'patient'? "
-         "possible: id, slide, annotation, truth, patient, grade, split, fold, spacing, infer_mask"),
+         "possible: id, slide, annotation, truth, patient, grade, split, fold, spacing, infer_mask, "
+         "volume, position, thickness"),
         (slides({}, {"id": "a"}, {}), "datasets.colon: slide id 'a' stands twice (also as 'a'); ids are unique"),
         (slides({}, {"id": "A"}, {}), "datasets.colon: slide id 'A' stands twice (also as 'a'); ids are unique"),
         (slides({"split": "train"}, {}, {}),

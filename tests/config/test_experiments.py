@@ -1,7 +1,7 @@
 import made_config
 import pytest
 
-from hooknet.config.dense import DenseSettings
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.experiment import AugmentOptions
 from hooknet.config.project import load_project
 from hooknet.errors import ConfigError
@@ -24,8 +24,8 @@ def complaint(tmp_path, defaults=None, **changes):
 
 
 KEYS = (
-    "dataset, model, seeds, folds, checkpoint, spacings, patch_size, loss_weights, shuffle_context, network, "
-    "train, augment, infer"
+    "dataset, model, seeds, folds, checkpoint, spacings, patch_size, network, train, augment, infer, "
+    "loss_weights, shuffle_context"
 )
 
 
@@ -35,8 +35,8 @@ KEYS = (
         ({"patch_siez": 284}, f"experiments.one.patch_siez: unknown key; did you mean 'patch_size'? possible: {KEYS}"),
         ({"train": {"epoch": 3}},
          "experiments.one.train.epoch: unknown key; did you mean 'epochs'? possible: epochs, steps, batch, "
-         "learning_rate, l2, normalise, sampler, validation_patches, stop_after, threads, workers, cache_mb, "
-         "compile, init_from"),
+         "learning_rate, optimiser, weight_decay, schedule, clip_gradient, l2, losses, normalise, sampler, "
+         "validation_patches, stop_after, threads, workers, cache_mb, compile, init_from"),
         ({"dataset": None}, "experiments.one.dataset: is missing and has no default"),
         ({"dataset": "colno"}, "experiments.one.dataset: no dataset 'colno'; did you mean 'colon'? possible: colon"),
         ({"network": {"merge": "add"}},
@@ -46,7 +46,7 @@ KEYS = (
         ({"model": "mrn", "spacings": [0.5, 2.0], "patch_size": 256, "loss_weights": [0.5, 0.5]},
          "experiments.one: an mrn has no loss_weights: only its target predicts; leave the key out"),
         ({"model": "unett"}, "experiments.one.model: found 'unett'; did you mean 'unet'? possible: unet, hooknet, mrn, "
-         "classifier, refiner, tissue"),
+         "hdc_hrnet, classifier, refiner, tissue"),
         ({"spacings": 0.5}, "experiments.one.spacings: found 0.5, wanted a list"),
         ({"spacings": []}, "experiments.one.spacings: found [], wanted 1 or more"),
         ({"spacings": [-1]}, "experiments.one.spacings.0: found -1, wanted greater than 0"),
@@ -187,7 +187,7 @@ def test_experiment_names_are_safe_as_folders(tmp_path):
 
 def test_network_settings_carry_everything_over():
     hook = {"source": 1, "source_depth": 0, "target": 0, "target_depth": 4}
-    found = DenseSettings(
+    found = BranchedSettings(
         dataset="d", model="hooknet", spacings=(0.5, 8.0), loss_weights=(0.75, 0.25), patch_size=252,
         network={"filters": 3, "batch_norm": False, "activation": "leaky_relu", "merge": "add", "hooks": [hook]},
     ).network_settings(5)  # fmt: skip
@@ -209,7 +209,7 @@ def test_network_settings_carry_everything_over():
 
 
 def test_defaults_are_the_settings_of_the_paper():
-    found = DenseSettings(dataset="d", model="unet", spacings=(0.5,))
+    found = BranchedSettings(dataset="d", model="unet", spacings=(0.5,))
     assert (found.patch_size, found.network.depth, found.network.convolutions) == (284, 4, 2)
     assert (found.train.epochs, found.train.steps, found.train.batch) == (200, 1000, 12)
     assert (found.train.learning_rate, found.train.l2) == (5e-6, 1e-3)

@@ -14,6 +14,7 @@ def test_places_of_results_are_fixed():
     assert layout.run_folder("r") == Path("results/runs/r")
     assert layout.map_path("r", "s") == Path("results/runs/r/maps/s.tif")
     assert layout.counts_path("r", "truth", "s") == Path("results/runs/r/counts/truth/s.csv")
+    assert layout.volume_path("r", "v") == Path("results/runs/r/volumes/v.csv")
     assert layout.report_folder("d") == Path("results/report/d")
 
 

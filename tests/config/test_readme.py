@@ -8,10 +8,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.classifier import ClassifierSettings
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.dense import DenseSettings
 from hooknet.config.experiments import ExperimentsFile
+from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.project import load_project
 from hooknet.config.refiner import RefinerSettings, TissueMapSettings
 
@@ -40,13 +41,16 @@ def models():
     found = {
         **dict(sections("datasets.NAME", DatasetSettings)),
         **dict(sections("experiments.yaml", ExperimentsFile)),
-        **dict(sections("experiments.NAME", DenseSettings)),
+        **dict(sections("experiments.NAME", BranchedSettings)),
+        **dict(sections("experiments.HDC", HDCHRNetSettings)),
         **dict(sections("experiments.CLASSIFIER", ClassifierSettings)),
         **dict(sections("experiments.REFINER", RefinerSettings)),
         **dict(sections("experiments.TISSUE", TissueMapSettings)),
     }
     # Patches are augmented alike, whatever is learnt of them.
     assert found.pop("experiments.CLASSIFIER.augment") is found["experiments.NAME.augment"]
+    for section in ("augment", "infer"):
+        assert found.pop(f"experiments.HDC.{section}") is found[f"experiments.NAME.{section}"]
     return found
 
 
@@ -78,7 +82,7 @@ def test_walk_reaches_nested_sections_of_both_files():
         "datasets.NAME.slides",
         "experiments.NAME.network.hooks",
     } <= set(models())
-    assert len(models()) == 29
+    assert len(models()) == 37
 
 
 @pytest.mark.parametrize("heading", sorted(models()))

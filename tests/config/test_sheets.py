@@ -72,7 +72,8 @@ def test_quoted_cells_may_hold_the_delimiter_and_lines(tmp_path):
     [
         (GOOD.replace("patient", "pateint"),
          "slides.tsv: unknown column 'pateint'; did you mean 'patient'? "
-         "possible: id, slide, annotation, truth, patient, grade, split, fold, spacing, infer_mask"),
+         "possible: id, slide, annotation, truth, patient, grade, split, fold, spacing, infer_mask, "
+         "volume, position, thickness"),
         (GOOD.replace("split", "id"), "slides.tsv: column 'id' stands twice; keep one of the two"),
         (GOOD.replace("id\t", "slide\t"), "slides.tsv: found columns slide, patient, split, wanted one called id"),
         (GOOD.replace("b\tp2\tvalidation", "b\tp2"), "slides.tsv: line 3: found 2 cells, wanted 3, one a column"),

@@ -207,7 +207,7 @@ def test_a_run_of_another_kind_is_told_to_a_command(tmp_path):
     run = loaded(tmp_path).runs["patches"]
     assert of_kind(run, ClassifierRun, "train-classifier") is run
     with pytest.raises(
-        ConfigError, match="run patches: found model classifier, train wants unet, hooknet or mrn;"
+        ConfigError, match="run patches: found model classifier, train wants unet, hooknet, mrn or hdc_hrnet;"
     ):
         of_kind(run, DenseRun, "train")
 

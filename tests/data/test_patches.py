@@ -13,6 +13,7 @@ from hooknet.data.samplers import EpochSampler, PixelBalanced
 from hooknet.errors import MaskError, SlideError
 from hooknet.io.masks import Mask
 from hooknet.io.patches import labels_around, read_views
+from hooknet.io.slice_file import SliceInfo, write_slice
 from hooknet.io.slides import Slide
 from hooknet.shapes.hooknet import HookNetShape
 
@@ -119,3 +120,19 @@ def test_a_mask_that_is_none_is_refused_before_training(index, tmp_path):
     broken = replace(index, slides=(replace(index.slides[0], labels=tmp_path / "none.tif"), index.slides[1]))
     with pytest.raises(MaskError):
         dataset(broken)
+
+
+def test_a_slide_of_other_bands_than_the_network_is_refused_before_training(index):
+    with pytest.raises(SlideError, match=r"found 3 band\(s\), wanted 4, the dataset's `channels`"):
+        PatchDataset(index, replace(SPEC, channels=4), LabelSpec((0, 1), (16, 12)), None, 1)
+
+
+def test_views_of_a_slice_have_all_its_bands(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 4), dtype=np.uint8)
+    about = SliceInfo(Spacing(500.0, 500.0), (1, 2, 3, 4), ("a", "b", "c", "d"), "v", 0, 1.0)
+    write_slice(tmp_path / "v.slice.tif", pixels, about)
+    slide = Slide(tmp_path / "v.slice.tif")
+    views = read_views(slide, 30.0, 20.0, PatchSpec(38, 12, (500.0, 1000.0), channels=4))
+    assert views.shape == (2, 38, 38, 4)
+    np.testing.assert_array_equal(views[0], pixels[1:39, 11:49])
+    np.testing.assert_array_equal(views[1, 0, 0], [1, 2, 3, 4])

@@ -7,6 +7,7 @@ from hooknet.coordinates import RasterGrid, Spacing
 from hooknet.errors import MaskError
 from hooknet.evaluation import slides as slides_module
 from hooknet.evaluation.boundaries import (
+    boundary_slides,
     boundary_table,
     measure_boundaries,
     read_boundaries,
@@ -178,6 +179,22 @@ def test_systems_are_summed_up_over_the_slides_that_have_the_boundary():
     assert row["hd95_um_median"] == 2
     assert table["slides"].tolist() == [4, 0, 0, 0]
     assert table.loc[1:, ["surface_dice_mean", "surface_dice_median", "hd95_um_median"]].isna().all(axis=None)
+
+
+def test_slides_are_told_one_by_one_with_the_mean_of_the_classes_that_have_a_boundary():
+    missed = BoundaryScore(5.0, 9, 10, 0, 0, 0, nan)
+    absent = BoundaryScore(5.0, 0, 0, 3, 0, 0, nan)
+    one, other = BoundaryScore(5.0, 9, 10, 10, 8, 8, 2.0), BoundaryScore(5.0, 9, 10, 10, 4, 4, 7.0)
+    slides = {"a": (one, other), "b": (one, absent), "c": (one, missed), "d": (absent, absent)}
+    table = boundary_slides([Measured("one #2", "one", 2, slides)], NAMES)
+    assert table["slide"].tolist() == [slide for slide in "abcd" for _ in range(3)]
+    assert table["class"].tolist() == ["stroma", "gland", "macro"] * 4
+    macro = table[table["class"] == "macro"].set_index("slide")
+    assert macro["surface_dice"].tolist() == pytest.approx([0.6, 0.8, 0.4, nan], nan_ok=True)
+    assert macro["hd95_um"].tolist() == pytest.approx([4.5, 2.0, nan, nan], nan_ok=True)
+    assert macro["note"].tolist() == [
+        "", "", "no boundary in the prediction: HD95 is undefined", "no boundary in the truth"
+    ]  # fmt: skip
 
 
 def test_scores_at_several_tolerances_are_not_summed_up():

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from hooknet.config.branched import BranchedSettings
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.dense import DenseSettings
 from hooknet.config.project import Project
 from hooknet.config.sides import Side
 from hooknet.errors import ConfigError, HookNetError
@@ -19,7 +19,7 @@ def dataset(slides, **more):
 
 
 def project(cohort, **more):
-    experiment = DenseSettings(dataset="d", model="unet", spacings=(0.5,), **more)
+    experiment = BranchedSettings(dataset="d", model="unet", spacings=(0.5,), **more)
     return Project({"d": cohort}, {"e": experiment}, Path("datasets.yaml"), Path("experiments.yaml"))
 
 

@@ -93,7 +93,7 @@ def test_spacings_that_do_not_increase_from_above_zero_are_refused(spacings):
         ({"depth": 0}, "use at least 1 of each"),
         ({"convolutions": 0}, "use at least 1 of each"),
         ({"classes": 0}, "use at least 1 of each"),
-        ({"filters": 0}, "use at least 1 of each"),
+        ({"filters": 0}, "a network of 0 filters; use at least 1"),
         ({"loss_weights": (1.0,)}, "for 2 spacings"),
         ({"loss_weights": (1.0, -0.1)}, "0 or more"),
         ({"loss_weights": (0.0, 1.0)}, "the target's loss weight is 0"),

@@ -120,7 +120,10 @@ def test_the_official_loss_and_its_gradient_are_those_of_their_definition(spread
 def test_both_losses_are_the_same_where_every_pixel_is_annotated_and_none_is_clipped():
     logits = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(1))
     labels = torch.randint(1, 4, (2, 5, 5), generator=torch.Generator().manual_seed(2))
-    one, other = (branches_loss([logits], [labels], (1.0,), how) for how in ("annotated", "all_pixels"))
+    one, other = (
+        branches_loss([logits], [labels], (1.0,), how)
+        for how in (annotated_cross_entropy, all_pixels_cross_entropy)
+    )
     assert float(one) == pytest.approx(float(other), rel=1e-6)
 
 
@@ -141,7 +144,9 @@ def test_branches_are_weighted_with_lambda_and_the_rest():
     assert float(found) == pytest.approx(0.75 * math.log(2) + 0.25 * math.log(4))
     sparse = [torch.tensor([[[1, 0]]], dtype=torch.uint8)] * 2
     wide = [one.expand(-1, -1, 1, 2) for one in logits]
-    assert float(branches_loss(wide, sparse, (0.75, 0.25), "all_pixels")) == pytest.approx(float(found) / 2)
+    assert float(branches_loss(wide, sparse, (0.75, 0.25), all_pixels_cross_entropy)) == pytest.approx(
+        float(found) / 2
+    )
 
 
 def test_a_branch_too_many_is_an_error():

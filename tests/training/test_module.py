@@ -17,7 +17,12 @@ from hooknet.io.masks import Mask
 from hooknet.metrics.confusion import count, merge
 from hooknet.metrics.scores import Scores, scores
 from hooknet.training import scored as validating
-from hooknet.training.losses import branches_loss, weight_decay
+from hooknet.training.losses import (
+    all_pixels_cross_entropy,
+    annotated_cross_entropy,
+    branches_loss,
+    weight_decay,
+)
 from hooknet.training.module import Segmentation
 from hooknet.training.weights import new_network
 
@@ -60,6 +65,9 @@ MODELS = [
 ]
 
 
+MEASURES = {"annotated": annotated_cross_entropy, "all_pixels": all_pixels_cross_entropy}
+
+
 @pytest.mark.parametrize("normalise", ["annotated", "all_pixels"])
 @pytest.mark.parametrize("model", MODELS)
 def test_the_loss_is_that_of_the_networks_own_logits_and_labels(model, normalise):
@@ -69,7 +77,7 @@ def test_the_loss_is_that_of_the_networks_own_logits_and_labels(model, normalise
     inputs = [batch[0][:, branch].permute(0, 3, 1, 2) / 255 for branch in range(branches)]
     with torch.no_grad():
         logits = module.network(inputs)
-        wanted = branches_loss(logits, batch[1], model.get("loss_weights", (1.0,)), normalise)
+        wanted = branches_loss(logits, batch[1], model.get("loss_weights", (1.0,)), MEASURES[normalise])
         decay = weight_decay(module.network.regularised_kernels(), 0.01)
         found = module.training_step(batch, 0)
     assert float(found) == pytest.approx(float(wanted + decay), rel=1e-5)
@@ -161,7 +169,7 @@ def test_the_validation_loss_is_that_of_all_pixels_together(normalise):
             module.validation_step(batch, 0)
         everything = [torch.cat([one[0] for one in batches]), [torch.cat([one[1][0] for one in batches])]]
         inputs = [everything[0][:, branch].permute(0, 3, 1, 2) / 255 for branch in range(2)]
-        wanted = branches_loss(module.network(inputs), everything[1], (1.0,), normalise)
+        wanted = branches_loss(module.network(inputs), everything[1], (1.0,), MEASURES[normalise])
     assert module.validation_loss == pytest.approx(float(wanted), rel=1e-5)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hooknet.config.dense import DenseSettings
+from hooknet.config.experiments import kind_of
 from hooknet.data.patches import PatchDataset
 from hooknet.models.table import build_model
 from hooknet.training.module import Segmentation
@@ -24,6 +24,36 @@ SYSTEMS = {
     "hooknet_3": {"model": "hooknet", "spacings": (0.5, 2.0, 8.0), "patch_size": 38},
     "mrn": {"model": "mrn", "spacings": (0.5, 2.0), "patch_size": 32},
 }
+
+BLOCKS = ("basic", "convnext", "dcn", "inverted_residual", "swin", "fno", "wavelet", "rwkv")
+HEADS = {
+    "points": {"head": "pointrend", "points": {"points": 128, "hidden": 16, "inference_points": 256}},
+    "points_repo": {"head": "pointrend", "points": {"mode": "repo", "points": 128, "hidden": 16}},
+    "shearlet": {"head": "shearlet"},
+}
+#: One block a stage.
+HDC = {"model": "hdc_hrnet", "spacings": (0.5,), "patch_size": 64, "deep_weights": None}
+HDC_NETWORK = {
+    "width": 8,
+    "stem": "stride4",
+    "block": "basic",
+    "stages": [{"blocks": 1}] * 3,
+    "head": "plain",
+}
+
+
+def of_blocks(**network):
+    return {**HDC, "network": {**HDC_NETWORK, **network}, "train": {"learning_rate": 3e-3, "l2": 0}}
+
+
+SYSTEMS_HDC = {
+    **{block: of_blocks(block=block) for block in BLOCKS},
+    "dcn3": of_blocks(block="dcn", version=3),
+    **{head: of_blocks(**options) for head, options in HEADS.items()},
+    "deep": {**of_blocks(norm="batch"), "deep_weights": (0.4, 0.3, 0.2, 0.1)},
+    "losses": {**of_blocks(), "train": {"l2": 0, "learning_rate": 3e-3, "losses": {
+        "cross_entropy": 0, "dice": 1, "focal": 1, "frequency": 1, "boundary": 1, "boundary_warmup": 0}}},
+}  # fmt: skip
 
 
 def texture(size, grain, rng):
@@ -68,11 +98,10 @@ class Quiet(Segmentation):
 
 def made(system, **more):
     """A system with first weights, and a source of batches for it."""
-    settings = DenseSettings.model_validate(
-        made_runs.merged(
-            made_runs.SETTINGS, {**SYSTEMS[system], "network": {"filters": 6}, "train": {"l2": 1e-4}, **more}
-        )
-    )
+    own = SYSTEMS_HDC.get(system) or {**SYSTEMS[system], "network": {"filters": 6}, "train": {"l2": 1e-4}}
+    base = {**made_runs.SETTINGS, "network": {}} if system in SYSTEMS_HDC else made_runs.SETTINGS
+    section = made_runs.merged(base, {**own, **more})
+    settings = kind_of(section).model_validate(section)
     spec = settings.network_settings(2).shape.patch_spec
     rng = np.random.default_rng(1)
 
@@ -91,7 +120,8 @@ def made(system, **more):
 
 def train_on(module, batch, steps):
     """``batch()`` gives the patches of a step; the learning rate falls to where batch statistics stand still."""
-    optimiser = module.configure_optimizers()
+    made = module.configure_optimizers()
+    optimiser = made["optimizer"] if isinstance(made, dict) else made
     slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, steps)
     module.train()
     for number in range(steps):
@@ -119,6 +149,21 @@ def test_four_patches_are_learnt_by_heart(system, normalise):
     patches = batch()
     assert macro_f1(module, [patches]) < 0.7
     train_on(module, lambda: patches, steps=100)
+    assert macro_f1(module, [patches]) > 0.95
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        pytest.param(one, marks=() if one in ("dcn", "points", "losses") else pytest.mark.slow)
+        for one in SYSTEMS_HDC
+    ],
+)
+def test_four_patches_are_learnt_by_heart_by_every_block_head_and_loss(system):
+    module, batch = made(system)
+    patches = batch()
+    assert macro_f1(module, [patches]) < 0.75
+    train_on(module, lambda: patches, steps=60)
     assert macro_f1(module, [patches]) > 0.95
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hooknet.coordinates import Spacing
 from hooknet.errors import MaskError
+from hooknet.io.slice_file import SliceInfo, write_slice
 from hooknet.viewer import pictures
 from hooknet.viewer.catalogue import Layer, ViewedSlide
 from hooknet.viewer.reader import SlideReader
@@ -103,3 +105,24 @@ def test_labels_have_the_colours_of_their_classes_and_none_where_0(tmp_path):
 def test_a_value_without_a_class_gets_no_colour_by_chance(tmp_path):
     with pytest.raises(MaskError, match=r"m\.tif: found value 3, wanted at most 2"):
         pictures.png(np.full((2, 2), 3, np.uint8), {1: (1, 1, 1), 2: (2, 2, 2)}, tmp_path / "m.tif")
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+def test_a_slice_of_a_volume_is_shown_in_the_greys_of_its_first_band(tmp_path, bands):
+    path = tmp_path / "v.slice.tif"
+    values = np.zeros((301, 299, bands), np.uint8)
+    values[..., 0] = 40
+    values[100:200, 50:150, 0] = 200
+    about = SliceInfo(
+        Spacing(1500.0, 1500.0), (40,) * bands, ("t1", "t1ce", "t2", "flair")[:bands], "v", 0, 5.0
+    )
+    write_slice(path, values, about)
+    he = Layer("he", "H&E")
+    reader = SlideReader(ViewedSlide("v", "", path, None, (he,)), made_view.CLASSES)
+    finest = level_of(reader, he, reader.pyramid.last)
+    np.testing.assert_allclose(finest[..., :3], np.repeat(values[..., :1], 3, axis=-1), atol=12)
+    coarser = level_of(reader, he, reader.pyramid.last - 1)
+    assert coarser.shape == (151, 150, 4)
+    # The last row and column are half outside, where the fill is as the slice's own background.
+    np.testing.assert_allclose(coarser[-1, :, :3], 40, atol=4)
+    reader.close()

@@ -9,9 +9,14 @@ from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
 
 from hooknet.cli.main import COMMANDS
 
-FOR_PEOPLE = {"view", "check", "describe", "preview_batch", "time_stages", "import_keras", "export_onnx"}
+FOR_PEOPLE = {
+    "view", "check", "describe", "preview_batch", "time_stages", "make_demo_volumes",
+    "import_volumes", "import_keras", "export_onnx",
+}  # fmt: skip
 # Of systems of stages, which the demo has none of (see test_stages.py).
 STAGES = {"fit_clusters", "train_classifier", "classify_patches", "train_refiner", "refine", "paint_tissue"}
+# Of slices of volumes, which the demo has none of either.
+OF_VOLUMES = {"measure_volume"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
 KEPT = "infer_with_probabilities"
 
@@ -77,7 +82,7 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES
+    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):
@@ -100,6 +105,25 @@ def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monk
     assert (counts["train"], counts["infer"], counts[KEPT]) == (3, 2, 1)
     assert (counts["quantify"], counts["detect_objects"]) == (3, 3)
     assert not {"evaluate", "compare", "report", "measure_boundaries", "match_objects"} & set(counts)
+
+
+def test_slides_that_are_slices_are_scored_as_volumes_too(tmp_path, monkeypatch):
+    dataset = copy.deepcopy(made_workflow.DATASET)
+    last = {**dataset["slides"][2], "patient": "c", "thickness": 8.0}
+    dataset["slides"][2:] = [
+        {**last, "id": f"c{number}", "volume": "early" if number < 3 else "late", "position": number % 3}
+        for number in range(6)
+    ]
+    dataset["slides"][0].update(volume="trained_on", position=0, thickness=8.0)
+    monkeypatch.setattr(made_workflow, "DATASET", dataset)
+    made_workflow.write(tmp_path)
+    counts = jobs(tmp_path)
+    # Two volumes of three test slices each, and three systems.
+    assert (counts["measure_boundaries"], counts["measure_volume"], counts["report"]) == (18, 6, 1)
+    one = jobs(tmp_path, "--nocolor", "results/runs/mrn/volumes/late.csv")
+    assert (one["train"], one["infer"], one["measure_volume"]) == (1, 3, 1)
+    found = snakemake(tmp_path, "-n", "--nocolor", "results/runs/mrn/volumes/later.csv")
+    assert "ConfigError: no volume 'later'; did you mean 'late'? possible: " in found.stdout
 
 
 def test_the_phantom_study_trains_ten_systems_three_times(shipped):

@@ -8,6 +8,7 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, TissueRun
+from hooknet.config.volumes import volume_named, volumes_of
 from hooknet.errors import HookNetError
 from hooknet.io.records import read_splits
 
@@ -74,6 +75,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     # Not the ids themselves: snakemake scans the constraint for every file of every job, which for n slides is n² steps.
     slide=SAFE_NAME.strip("^$"),
+    volume=SAFE_NAME.strip("^$"),
     run="|".join(map(re.escape, EVERY_RUN)),
     role="|".join(layout.ROLES),
     suffix="|".join(map(re.escape, layout.EXPORTS.values())),
@@ -91,6 +93,10 @@ def dataset_of(wildcards):
 
 def slide_of(wildcards):
     return dataset_of(wildcards).slide(wildcards.slide)
+
+
+def volume_of(wildcards):
+    return volume_named(dataset_of(wildcards).slides, wildcards.volume)
 
 
 def slide_folder(run, slide):

@@ -175,6 +175,22 @@ def scored_truth(wildcards):
     return slide_folder(wildcards.run, wildcards.slide) / f"{role}.tif"
 
 
+def volume_truth(wildcards):
+    """The slices of a volume, each as the volume is scored against."""
+    volume = volume_of(wildcards)
+    return [
+        slide_folder(wildcards.run, slide.id) / f"{volume.scored_role}.tif"
+        for slide in volume.slides
+    ]
+
+
+def volume_maps(wildcards):
+    return [
+        layout.map_path(wildcards.run, slide.id)
+        for slide in volume_of(wildcards).slides
+    ]
+
+
 def slide_tissue(wildcards):
     return slide_folder(wildcards.run, wildcards.slide) / "tissue.tif"
 
@@ -199,6 +215,11 @@ def dataset_measures(wildcards):
                 wanted.append(layout.measures_path(name, "calibration", slide.id))
             if roles and any(one.objects for one in run.dataset.classes.values()):
                 wanted.append(layout.measures_path(name, "matches", slide.id))
+        wanted += [
+            layout.volume_path(name, volume.name)
+            for volume in volumes_of(test_slides(run)).values()
+            if volume.role is not None
+        ]
     return wanted
 
 

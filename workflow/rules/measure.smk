@@ -1,6 +1,7 @@
 """Maps -> what is measured on them besides overlap.
 
 hooknet measure-boundaries     results/runs/<run>/boundaries/<slide>.csv     (where the truth is dense)
+hooknet measure-volume         results/runs/<run>/volumes/<volume>.csv       (where slides are slices)
 hooknet measure-calibration    results/runs/<run>/calibration/<slide>.csv    (where probabilities are kept)
 hooknet quantify               results/runs/<run>/quantities/<slide>.csv
 hooknet detect-objects         results/runs/<run>/objects/<slide>.geojson    (of classes that are objects)
@@ -27,6 +28,33 @@ rule measure_boundaries:
     shell:
         "python -m hooknet measure-boundaries --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --prediction {input.prediction:q} --output {output.table:q} > {log:q} 2>&1"
+
+
+rule measure_volume:
+    input:
+        truth=volume_truth,
+        maps=volume_maps,
+    output:
+        table="results/runs/{run}/volumes/{volume}.csv",
+    log:
+        "results/logs/measure_volume/{run}/{volume}.log",
+    benchmark:
+        "results/benchmarks/measure_volume/{run}/{volume}.tsv"
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=volume_settings,
+        dataset=run_dataset,
+        slides=run_slides_folder,
+        maps=run_maps_folder,
+    shell:
+        "python -m hooknet measure-volume --dataset {params.dataset:q} --volume {wildcards.volume:q}"
+        " --slides-folder {params.slides:q} --maps-folder {params.maps:q} --output {output.table:q}"
+        " > {log:q} 2>&1"
 
 
 rule measure_calibration:

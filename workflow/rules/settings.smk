@@ -129,6 +129,17 @@ def run_dataset(wildcards):
     return RUNS[wildcards.run].dataset_name
 
 
+def run_maps_folder(wildcards):
+    return layout.run_folder(wildcards.run) / "maps"
+
+
+def volume_settings(wildcards):
+    """Which slices a volume is stacked from, how far apart."""
+    volume = volume_of(wildcards)
+    slices = [slide.id for slide in volume.slides]
+    return digest(slices, volume.positions, volume.thickness, volume.role)
+
+
 def object_settings(wildcards):
     classes = dataset_of(wildcards).classes
     return digest({name: one.model_dump(mode="json") for name, one in classes.items()})

@@ -28,7 +28,9 @@ class Strengths:
 
 
 class Augment:
-    """Views (B, branches, 3, S, S) floats 0..1 and labels per branch -> the same, changed alike.
+    """Views (B, branches, C, S, S) floats 0..1 and labels per branch -> the same, changed alike.
+
+    Stain and saturation are for red, green and blue: where C is not 3 both have to be 0, else ValueError.
 
     Everything random comes in as the numbers that the loader drew for each patch.  Where all strengths are 0
     everything comes back to the bit.

@@ -1,6 +1,7 @@
 """Brightness, contrast, saturation, noise and stain; one setting for all views of a patch.
 
-Images are (B, views, 3, S, S) floats 0..1; strengths are (B,) and broadcast over views and pixels.
+Images are (B, views, C, S, S) floats 0..1, where C is 3 but of slices of volumes; strengths are (B,) and broadcast
+over views, bands and pixels.
 """
 
 from __future__ import annotations
@@ -38,8 +39,15 @@ def _mix(images: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
 def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
     """Images times (1 + brightness), stretched about mid-grey by (1 + contrast), and from grey by (1 + saturation).
 
-    Where all three are 0 the image comes back to the bit.
+    Where all three are 0 the image comes back to the bit.  Bands that are not red, green and blue have no grey:
+    each is multiplied and stretched for itself, and ``saturation`` has to be 0.
     """
+    if images.shape[2] != 3:
+        if saturation.any():
+            raise ValueError(f"saturation of {images.shape[2]} bands, which are no colours")
+        return torch.addcmul(
+            _each((-contrast / 2).to(images)), images, _each(((1 + brightness) * (1 + contrast)).to(images))
+        )
     # One linear map: grey of a grey offset is that offset, so saturation leaves it.
     colourful = torch.eye(3).to(saturation) * (1 + saturation).view(-1, 1, 1)
     grey = GREY.to(saturation).view(1, 3, 1) * saturation.view(-1, 1, 1)
@@ -60,7 +68,10 @@ def stain(images: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
     At zero strength the image comes back to the bit, black included: what is returned is the image times the
     change of its transmittance, never a transmittance rebuilt from stains.  Values below ``DARKEST`` count as
     that dark (of 8-bit values, 0 alone), as black has no density; black stays black.  Results may exceed 1.
+    ValueError for images whose bands are not red, green and blue.
     """
+    if images.shape[2] != 3:
+        raise ValueError(f"stains of {images.shape[2]} bands, which are no colours")
     stains = STAINS.to(factors)
     # Unmixing, changing and mixing amounts is one matrix a patch; logarithms to base 2 are the cheapest.
     changed = torch.linalg.inv(stains) @ (factors[:, :, None] * stains)

@@ -142,3 +142,15 @@ def test_the_elastic_share_says_how_many_patches_are_warped():
         warped, _ = augment(views, [], (), uniform, field)
         changed = ((warped - views).abs().amax(dim=(1, 2, 3, 4)) > 1e-3).float().mean()
         assert float(changed) == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+def test_bands_that_are_no_colours_are_varied_all_alike(bands):
+    strengths = replace(ALL, saturation=0.0, stain=0.0, noise=0.0)
+    grey = torch.rand(4, 2, 1, 64, 64)
+    found, _ = apply(strengths, grey.expand(-1, -1, bands, -1, -1).contiguous(), [], (), *drawn(4))
+    single, _ = apply(strengths, grey, [], (), *drawn(4))
+    assert not torch.equal(single, grey)
+    assert torch.equal(found, single.expand(-1, -1, bands, -1, -1))
+    with pytest.raises(ValueError, match=f"stains of {bands} bands"):
+        apply(replace(strengths, stain=0.1), found, [], (), *drawn(4))

@@ -156,3 +156,23 @@ def test_noise_has_its_standard_deviation_and_no_mean():
     found = colour.add_noise(images, one(0.02, 0.1), torch.Generator().manual_seed(0)) - images
     np.testing.assert_allclose(found.std(dim=(1, 2, 3, 4)), [0.02, 0.1], rtol=0.03)
     np.testing.assert_allclose(found.mean(dim=(1, 2, 3, 4)), [0, 0], atol=0.003)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4])
+def test_bands_that_are_no_colours_are_changed_each_for_itself(bands):
+    images = torch.rand((2, 3, bands, 5, 5), generator=torch.Generator().manual_seed(1))
+    brightness, contrast = torch.tensor([0.2, -0.1]), torch.tensor([-0.3, 0.4])
+    found = colour.adjust(images, brightness, contrast, torch.zeros(2))
+    for patch, (light, stretch) in enumerate([(0.2, -0.3), (-0.1, 0.4)]):
+        wanted = (images[patch] * (1 + light) - 0.5) * (1 + stretch) + 0.5
+        torch.testing.assert_close(found[patch], wanted)
+    still = colour.adjust(images, *torch.zeros(3, 2))
+    assert torch.equal(still, images)
+
+
+def test_saturation_and_stain_are_for_three_colours_only():
+    images = torch.rand(1, 1, 4, 2, 2)
+    with pytest.raises(ValueError, match="saturation of 4 bands"):
+        colour.adjust(images, torch.zeros(1), torch.zeros(1), torch.ones(1))
+    with pytest.raises(ValueError, match="stains of 4 bands"):
+        colour.stain(images, torch.zeros(1, 3), torch.zeros(1, 3))

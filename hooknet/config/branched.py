@@ -1,0 +1,122 @@
+"""Experiments of U-Net, HookNet and MRN: a branch for each spacing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from hooknet.config.dense import DenseSettings
+from hooknet.config.document import Settings
+from hooknet.config.experiment import Count, NotNegative
+from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.hooks import Hook
+from hooknet.shapes.mrn import MRNSettings
+from hooknet.shapes.unet import UNetSettings
+
+
+class HookSettings(Settings):
+    """One hook: from a decoder depth of a coarser branch into a depth of a finer one (0 = full resolution)."""
+
+    source: Annotated[int, Field(ge=1)]
+    source_depth: Annotated[int, Field(ge=0)]
+    target: Annotated[int, Field(ge=0)]
+    target_depth: Annotated[int, Field(ge=0)]
+
+
+class NetworkOptions(Settings):
+    """The network's own settings."""
+
+    filters: Count = 64
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
+    convolutions: Annotated[int, Field(ge=1, le=8)] = 2
+    batch_norm: bool = True
+    batch_norm_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    merge: Literal["concat", "add", "subtract", "multiply"] = "concat"
+    hooks: tuple[HookSettings, ...] | None = None
+
+
+class BranchedSettings(DenseSettings):
+    """A U-Net, or U-Nets of several spacings that are hooked or joined."""
+
+    model: Literal["unet", "hooknet", "mrn"]
+    loss_weights: tuple[NotNegative, ...] | None = None
+    shuffle_context: bool = False
+    network: NetworkOptions = NetworkOptions()
+
+    @property
+    def shuffles_context(self) -> bool:
+        """Whether the experiment says so."""
+        return self.shuffle_context
+
+    def read_as(self) -> dict[str, Any]:
+        """Also whether contexts are shuffled."""
+        return {**super().read_as(), "shuffle_context": self.shuffle_context}
+
+    @model_validator(mode="after")
+    def _branches(self) -> BranchedSettings:
+        if self.model == "unet" and len(self.spacings) != 1:
+            raise ValueError(
+                f"a unet has one spacing, found {list(self.spacings)}; models hooknet and mrn take several"
+            )
+        if self.model != "unet" and len(self.spacings) < 2:
+            raise ValueError(
+                f"a {self.model} has two spacings or more, found {list(self.spacings)}; model unet takes one"
+            )
+        self._check_shuffle_context()
+        self._check_loss_weights()
+        return self
+
+    def _check_shuffle_context(self) -> None:
+        if not self.shuffle_context:
+            return
+        if len(self.spacings) < 2:
+            raise ValueError("shuffle_context with one spacing; there is no context to shuffle")
+        for key, patches in (
+            ("batch", self.train.batch),
+            ("validation_patches", self.train.validation_patches),
+        ):
+            if patches < 2:
+                raise ValueError(
+                    f"shuffle_context with train.{key} {patches}; patches swap contexts, so give 2 or more"
+                )
+
+    def _check_loss_weights(self) -> None:
+        weights = self.loss_weights
+        if weights is None:
+            return
+        if self.model == "mrn":
+            raise ValueError("an mrn has no loss_weights: only its target predicts; leave the key out")
+        if len(weights) != len(self.spacings):
+            raise ValueError(f"{len(weights)} loss_weights for {len(self.spacings)} spacings; give one each")
+        if weights[0] <= 0:
+            raise ValueError(
+                "the first loss weight is 0, so the target branch would learn nothing; set it above 0"
+            )
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> BranchedSettings:
+        """Settings that a model does not have would be ignored in silence."""
+        if self.model != "hooknet":
+            for key, default in (("merge", "concat"), ("hooks", None)):
+                if getattr(self.network, key) != default:
+                    raise ValueError(
+                        f"network.{key} is for hooknet, model {self.model} has no hooks; leave the key out"
+                    )
+        return self
+
+    def network_settings(self, classes: int, channels: int = 3) -> UNetSettings:
+        """What the network is built from; ShapeError when sizes or spacings would misalign."""
+        options = self.network
+        common: dict[str, Any] = {
+            "spacings": self.spacings,
+            "classes": classes,
+            "channels": channels,
+            "patch_size": self.patch_size,
+            **options.model_dump(exclude={"merge", "hooks"}),
+        }
+        if self.model == "mrn":
+            return MRNSettings(**common)
+        hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)
+        return HookNetSettings(**common, merge=options.merge, hooks=hooks, loss_weights=self.loss_weights)

@@ -1,0 +1,1 @@
+"""Volumes of radiology become slices that the pipeline reads like slides."""

@@ -1,0 +1,1 @@
+"""HDC-HRNet: a network of high resolution with deformable convolutions, and its blocks."""

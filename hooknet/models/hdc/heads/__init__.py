@@ -1,0 +1,1 @@
+"""Heads that refine the logits of an HDC-HRNet."""
