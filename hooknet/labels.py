@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 NOT_ANNOTATED = 0
+#: What imported volumes call all that is none of their structures; means over classes of a volume leave it out.
+BACKGROUND = "background"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hooknet.evaluation.slides import check_pair
 from hooknet.evaluation.system import MACRO, Measured
 from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
+from hooknet.labels import BACKGROUND
 from hooknet.metrics.confusion import count
 from hooknet.metrics.volumes import Labels, VolumeScore, score_volume
 
@@ -193,6 +194,7 @@ def _score(row: list[str], place: str) -> VolumeScore:
 def volume_scores(systems: Sequence[Measured[tuple[VolumeScore, ...]]], names: Sequence[str]) -> pd.DataFrame:
     """A row per system, volume and class, then ``macro`` (see VOLUME_SCORES): its plain mean over the classes present.
 
+    ``background`` is in no mean, as is usual of volumes: of so many voxels Dice is near 1 whatever was found.
     A mean is nan where it is not defined for one of these, rather than flattering; ``note`` tells the first reason.
     """
     rows: list[tuple[object, ...]] = []
@@ -202,7 +204,8 @@ def volume_scores(systems: Sequence[Measured[tuple[VolumeScore, ...]]], names: S
             for name, score in zip(names, scores, strict=True):
                 numbers = (getattr(score, column) for column in SCORES)
                 rows.append((*about, name, *numbers, score.present, score.unpredicted, score.note))
-            rows.append((*about, MACRO, *_macro([score for score in scores if score.present])))
+            counted = [score for name, score in zip(names, scores, strict=True) if name != BACKGROUND]
+            rows.append((*about, MACRO, *_macro([score for score in counted if score.present])))
     return pd.DataFrame(rows, columns=list(VOLUME_SCORES)).astype({"seed": "Int64"})
 
 

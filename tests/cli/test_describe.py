@@ -83,9 +83,15 @@ def test_without_a_name_all_experiments_are_described():
     assert outcome.out.count("parameters, 4 classes") == 10
 
 
+# Their sheets are written by import-volumes.
+OF_VOLUMES = {"acdc", "brats", "hearts", "mnms", "synapse"}
+
+
 def test_every_example_can_be_described():
     for example in Path("config/examples").iterdir():
-        own = example / "datasets.yaml"
+        if example.name in OF_VOLUMES:
+            continue
+        own = (example.parent / "glas" if example.name == "glas_hdc" else example) / "datasets.yaml"
         datasets = own if own.is_file() else Path("config/datasets.yaml")
         project = load_project(datasets, example / "experiments.yaml")
         for name, one in project.experiments.items():

@@ -178,6 +178,14 @@ def test_the_mean_of_a_volume_is_over_the_classes_that_it_has():
     assert table[table["volume"] == "b"]["present"].tolist() == [True, False, True]
 
 
+def test_background_is_in_no_mean_of_classes():
+    names = ("background", "rv", "lv")
+    volumes = {"a": (whole(0.99, 1.0), whole(0.6, 4.0), whole(0.8, 2.0))}
+    table = volume_table(volume_scores([Measured("one", "one", None, volumes)], names), names)
+    assert table["dice_mean"].tolist() == pytest.approx([0.99, 0.6, 0.8, 0.7])
+    assert table["hd95_mm_mean"].tolist() == pytest.approx([1, 4, 2, 3])
+
+
 def test_a_volume_without_any_truth_is_in_no_mean():
     table = volume_scores([Measured("one", "one", None, {"a": (ABSENT, ABSENT)})], NAMES)
     assert table["present"].tolist() == [False] * 3

@@ -12,6 +12,7 @@ from typing import Final
 from hooknet.errors import SlideError
 from hooknet.groundtruth.volumes import normalise
 from hooknet.groundtruth.volumes.normalise import Normalise
+from hooknet.labels import BACKGROUND
 
 PHASES: Final = ("ED", "ES")
 SUFFIXES: Final = (".nii.gz", ".nii")
@@ -167,7 +168,7 @@ def _frames(table: Path, row: dict[str, str]) -> tuple[int, int]:
 
 
 BRATS_BANDS: Final = ("t1", "t1ce", "t2", "flair")
-BACKGROUND: Final = VolumeClass("background", 0, "#d9d9d9")
+_OUTSIDE: Final = VolumeClass(BACKGROUND, 0, "#d9d9d9")
 # In the order of ACDC; M&Ms swap the ventricles.  Masks have the same values, so that one network may serve both.
 HEART: Final = {"rv": "#1b6f66", "myo": "#e9c46a", "lv": "#c1121f"}
 ORGANS: Final = {
@@ -180,12 +181,12 @@ ORGANS: Final = {
 
 def _heart(*names: str) -> tuple[VolumeClass, ...]:
     """The classes of the heart; ``names`` in the order of the values 1, 2, 3 of the cohort's files."""
-    return (BACKGROUND, *(VolumeClass(name, 1 + names.index(name), colour) for name, colour in HEART.items()))
+    return (_OUTSIDE, *(VolumeClass(name, 1 + names.index(name), colour) for name, colour in HEART.items()))
 
 
 def _numbered(colours: Iterable[tuple[str, str]]) -> tuple[VolumeClass, ...]:
     return (
-        BACKGROUND,
+        _OUTSIDE,
         *(VolumeClass(name, raw, colour) for raw, (name, colour) in enumerate(colours, start=1)),
     )
 
@@ -203,7 +204,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
         "Brain Tumour Segmentation 2021 (MR, four sequences)",
         BRATS_BANDS,
         (
-            BACKGROUND, VolumeClass("necrotic_core", 1, "#4361ee"), VolumeClass("oedema", 2, "#e9c46a"),
+            _OUTSIDE, VolumeClass("necrotic_core", 1, "#4361ee"), VolumeClass("oedema", 2, "#e9c46a"),
             VolumeClass("enhancing_tumour", 4, "#c1121f"),
         ),
         normalise.brain_mr, find_brats,
