@@ -50,7 +50,11 @@ def test_views_are_those_read_one_by_one_whatever_is_kept(slides, data, spacings
         tiles = SuperTiles(slide, spacings, squares, decoders, keep)
         for number, wanted in enumerate(squares):
             for view, one, spacing in zip(tiles.read(number), wanted, spacings, strict=True):
-                np.testing.assert_array_equal(view, alone(slide, spacing, one))
+                # Where OpenSlide interpolates, what is read at once decides where: a grey level of rounding.
+                most = 0 if slide.is_whole(slide.level_of(spacing)) else 1
+                np.testing.assert_allclose(
+                    view.astype(int), alone(slide, spacing, one).astype(int), rtol=0, atol=most
+                )
             assert tiles._bytes <= keep
         assert not tiles._kept
         assert not tiles._uses
