@@ -62,7 +62,14 @@ def make_run(seed: int = 1, **changes) -> DenseRun:
 def make_hdc_run(seed: int = 1, **changes) -> DenseRun:
     """One block a stage: 64 px in and out."""
     network = {"width": 4, "block": "dcn", "stages": [{"blocks": 1}] * 3, "head": "plain"}
-    own = {**SETTINGS, "model": "hdc_hrnet", "spacings": (0.5,), "patch_size": 64, "network": network}
+    own = {
+        **SETTINGS,
+        "model": "hdc_hrnet",
+        "spacings": (0.5,),
+        "patch_size": 64,
+        "network": network,
+        "infer": {"over": "everything"},
+    }
     return run_of(merged(own, changes), seed)
 
 

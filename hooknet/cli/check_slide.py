@@ -30,7 +30,7 @@ def run(
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write the record."""
-    from hooknet.groundtruth.slide_record import describe_slide
+    from hooknet.groundtruth.slide_record import check_place, describe_slide
     from hooknet.io.records import write_json
     from hooknet.io.slides import Slide
 
@@ -44,4 +44,5 @@ def run(
     }
     with Slide(str(settings.slide), settings.spacing_override) as opened:
         opened.require_channels(channels)
+        check_place(opened, settings)
         write_json(output, describe_slide(opened, sorted(spacings)))

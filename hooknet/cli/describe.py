@@ -27,7 +27,9 @@ def run(
     told = []
     for name in chosen:
         settings = everything.experiments[name]
-        classes = len(everything.dataset(settings.dataset).classes)
+        dataset = everything.dataset(settings.dataset)
         title = [f"== {name}"] if experiment is None else []
-        told.append("\n".join([*title, describe_experiment(settings, classes)]))
+        told.append(
+            "\n".join([*title, describe_experiment(settings, len(dataset.classes), dataset.channels)])
+        )
     print("\n\n".join(told))

@@ -18,6 +18,8 @@ Block = Literal["basic", "convnext", "dcn", "inverted_residual", "swin", "fno", 
 FourWeights = tuple[NotNegative, NotNegative, NotNegative, NotNegative]
 #: Blocks whose convolution may be dilated.
 DILATED: Final = ("dcn",)
+#: What PointRend's mode ``repo`` does not have.
+PAPER_ONLY: Final = ("oversample", "subdivisions", "inference_points")
 
 
 class StageOptions(Settings):
@@ -148,6 +150,42 @@ class HDCHRNetSettings(DenseSettings):
             points=PointOptions(**of.points.model_dump()) if of.has_points else None,
             shearlet=of.head == "shearlet",
         )
+
+    @model_validator(mode="after")
+    def _only_what_counts(self) -> HDCHRNetSettings:
+        """Settings that change nothing would be ignored in silence."""
+        of, weight = self.network, self.train.losses.points
+        if not of.has_points and (of.points != PointRendOptions() or weight != HDCLossOptions().points):
+            raise ValueError(
+                f"settings of points, but network.head {of.head} of size {of.size} has none; set it to pointrend or "
+                "leave them out"
+            )
+        for key in PAPER_ONLY:
+            if of.points.mode == "repo" and getattr(of.points, key) != getattr(PointRendOptions(), key):
+                raise ValueError(
+                    f"network.points.{key} is for mode paper, found mode repo; leave the key out"
+                )
+        if of.has_points and of.points.mode == "paper" and weight == 0:
+            raise ValueError(
+                "train.losses.points: found 0, so PointRend would learn nothing and yet change maps; give it a weight, "
+                "or set network.head to plain"
+            )
+        if not any(one.block in DILATED for one in of.all_stages()):
+            for key in ("version", "cap_dilations"):
+                if getattr(of, key) != HDCNetworkOptions.model_fields[key].default:
+                    raise ValueError(
+                        f"network.{key} is for blocks dcn, and no stage has any; leave the key out"
+                    )
+        if self.infer.tile is not None:
+            raise ValueError(
+                f"infer.tile: found {self.infer.tile}, but tiles are as large as patches ({self.patch_size} px); leave "
+                "the key out"
+            )
+        return self
+
+    def check_classes(self, names: tuple[str, ...]) -> None:
+        """Also ShapeError for a rim that leaves nothing of a tile."""
+        next(iter(self.network_settings(len(names)).shape.tiles(self.infer.rim)))
 
     @model_validator(mode="after")
     def _one_spacing(self) -> HDCHRNetSettings:

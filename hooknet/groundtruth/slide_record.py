@@ -6,7 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from hooknet.config.slides import SlideSettings
 from hooknet.coordinates import Window
+from hooknet.errors import SlideError
+from hooknet.io.slice_file import read_slice
 from hooknet.io.slides import Slide
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,20 @@ def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
         "interpolated_spacings": interpolated,
         "bytes": slide.path.stat().st_size,
     }
+
+
+def check_place(slide: Slide, settings: SlideSettings) -> None:
+    """SlideError where the sheet puts a slice of a volume elsewhere than its file does."""
+    if not slide.is_slice or settings.volume is None:
+        return
+    info = read_slice(slide.path)[1]
+    for key in ("volume", "position", "thickness"):
+        said, found = getattr(settings, key), getattr(info, key)
+        if said != found:
+            raise SlideError(
+                f"{slide.path}: found {key} {found}, the sheet says {said}; correct the sheet, or make both again with "
+                "import-volumes"
+            )
 
 
 def _probe(slide: Slide) -> None:

@@ -106,7 +106,9 @@ def network_of(checkpoint: Checkpoint, path: Path) -> Network:
             f"{path}: found model {settings.model}, only networks that predict a class per pixel are exported; "
             "give the weights of one"
         )
-    network = build_model(settings.model, settings.network_settings(classes))
+    network = build_model(
+        settings.model, settings.network_settings(classes, checkpoint.spec.get("channels", 3))
+    )
     restore(network, checkpoint.state_dict, path)
     return network.eval()
 
@@ -199,8 +201,9 @@ def _metadata(checkpoint: Checkpoint, network: Network, size: int) -> dict[str, 
         "patch_size": size,
         "output_size": network.shape.output_size(size),
         "rim": network.shape.rim,  # px of the output at each side that padding may show in
-        "stride_unit": network.shape.unit,  # tiles apart by multiples of it leave no seams
-        "input": "concentric RGB patches, target first, 0..1 (8-bit values / 255), batch x 3 x side x side",
+        # Tiles apart by multiples of it leave no seams, where a network has such.
+        **({"stride_unit": network.shape.unit} if network.shape.is_seamless else {}),
+        "input": f"concentric patches, target first, 0..1 (8-bit values / 255), batch x {of.channels} x side x side",
         "output": "softmax probabilities of the target, batch x class x side x side; channel i is class value i + 1",
     }
     return {

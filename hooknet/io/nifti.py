@@ -32,6 +32,8 @@ Tell = Callable[[str, Path, float], None]
 
 #: Scanners' axes rarely lie in the patient's exactly; more degrees than this are worth a line.
 OBLIQUE: Final = 1.0
+#: Beyond so many degrees the nearest of the patient's axes is a matter of chance.
+FAR_OFF: Final = 25.0
 #: Two affines differ where they place a corner of the volume more than so many mm apart.
 SAME_PLACE: Final = 0.1
 #: What nibabel and the packing say of files that are no NIfTI, or not all of one.
@@ -39,11 +41,17 @@ DAMAGE: Final = (
     OSError,
     EOFError,
     ValueError,
+    TypeError,
+    MemoryError,
+    OverflowError,
     zlib.error,
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
     nib.wrapstruct.WrapStructError,
 )
+#: Kinds of voxels that are one number each.
+NUMBERS: Final = "iuf"
+NIFTI2: Final = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # the size of its header, 540
 MM: Final = {"mm": 1.0, "meter": 1e3, "micron": 1e-3, "unknown": 1.0}
 
 
@@ -88,7 +96,7 @@ def read_nifti(path: Path, dimensions: int, tell: Tell) -> Volume:
             f"{path}: found {wrong} voxels that are not finite (NaN or infinite); make the file again"
         )
     affine = _affine(path, image, voxels.shape[:3], tell)
-    orientation = orientations.io_orientation(affine)
+    orientation = _orientation(path, affine, tell)
     shape = voxels.shape[:3]
     voxels = np.asarray(orientations.apply_orientation(voxels, orientation), np.float32)
     affine = affine @ orientations.inv_ornt_aff(orientation, shape)
@@ -107,14 +115,20 @@ def _read(path: Path) -> tuple[Any, Voxels]:
         packed = path.read_bytes()
         # To the end, where gzip says whether what came before is what was written.
         plain = gzip.decompress(packed) if path.suffix.lower() == ".gz" else packed
-        image = nib.Nifti1Image.from_bytes(plain)
-        with np.errstate(over="ignore"):  # what becomes infinite is refused
-            voxels = np.asarray(image.dataobj, np.float32)
+        image: Any = (nib.Nifti2Image if plain[:4] in NIFTI2 else nib.Nifti1Image).from_bytes(plain)
+        kind = image.get_data_dtype()
+        if kind.kind in NUMBERS:
+            with np.errstate(over="ignore"):  # what becomes infinite is refused
+                voxels = np.asarray(image.dataobj, np.float32)
     except DAMAGE as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise SlideError(
             f"{path}: cannot be read as NIfTI ({told}); the file is damaged: copy it again"
         ) from None
+    if kind.kind not in NUMBERS:
+        raise SlideError(
+            f"{path}: found voxels of type {kind}, wanted one number a voxel; convert the file to float32"
+        )
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
     return image, voxels
@@ -143,10 +157,24 @@ def _affine(path: Path, image: Any, shape: tuple[int, ...], tell: Tell) -> Matri
             path,
             0,
         )
+    return affine
+
+
+def _orientation(path: Path, affine: Matrix, tell: Tell) -> Matrix:
+    """Which axis of the patient each axis of the file is, and which way it runs.
+
+    A volume far off the patient's axes keeps its own: those next to them would change from patient to patient.
+    """
     angle = float(np.degrees(affines.obliquity(affine)).max())
     if angle > OBLIQUE:
         tell("lies obliquely, by {:.1f}°: slices are those that were scanned", path, angle)
-    return affine
+    if angle > FAR_OFF:
+        tell("lies too far off the patient's axes to be turned to them: slices lie as in the file", path, 0)
+        return np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
+    found: Matrix = orientations.io_orientation(affine)
+    if np.isnan(found).any():
+        raise SlideError(f"{path}: its affine gives voxels no size or no place; write the header again")
+    return found
 
 
 def _apart(one: Matrix, other: Matrix, shape: tuple[int, ...]) -> float:

@@ -22,14 +22,14 @@ COLUMN = 34
 LARGEST_TILE = 2300
 
 
-def describe_experiment(settings: ExperimentSettings, classes: int) -> str:
-    """Several lines on what an experiment's network looks like, for a dataset of so many classes."""
+def describe_experiment(settings: ExperimentSettings, classes: int, channels: int = 3) -> str:
+    """Several lines on what an experiment's network looks like, for a dataset of so many classes and channels."""
     if isinstance(settings, BranchedSettings):
         infer = settings.infer
-        return describe(settings.model, settings.network_settings(classes), infer.tile, infer.rim)
+        return describe(settings.model, settings.network_settings(classes, channels), infer.tile, infer.rim)
     lines = [settings.told]
     if isinstance(settings, HDCHRNetSettings):
-        lines += _streams(settings, settings.network_settings(classes).shape)
+        lines += _streams(settings, settings.network_settings(classes, channels).shape)
     if isinstance(settings, ClassifierSettings):
         lines += _classifier(settings, settings.shape(classes))
     if isinstance(settings, RefinerSettings):

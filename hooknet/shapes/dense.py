@@ -60,7 +60,7 @@ class DenseShape(ABC):
     @property
     @abstractmethod
     def unit(self) -> int:
-        """Target px of whose multiples tiles are apart."""
+        """Target px of whose multiples patches are, or, of networks without seams, tiles are apart."""
 
     @property
     @abstractmethod

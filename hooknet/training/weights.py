@@ -80,6 +80,7 @@ def checkpoint_spec(run: Run, slides: Sequence[SlideFiles | SlideFile]) -> dict[
         "classes": classes,
         # Trained or chosen on, also by the weights that training started from: no score on them is honest.
         "slides": [*(one.id for one in slides), *(one for one in _seen_before(run) if one not in known)],
+        "channels": run.dataset.channels,
         "settings": run.settings.model_dump(mode="json"),
         "version": hooknet.__version__,
     }

@@ -3,6 +3,7 @@ import yaml
 from pydantic import ValidationError
 
 from hooknet.config.hdc import HDCHRNetSettings
+from hooknet.errors import ShapeError
 from hooknet.models.describe import describe_experiment
 from hooknet.shapes.hdc import Stage
 
@@ -55,6 +56,12 @@ def test_stages_may_be_of_other_blocks_each():
          r"stages.0.dilations: found \[1, 2\] for block 'swin', which has none"),
         ({"network": {"stages": [{"blocks": 3, "dilations": [1]}, {}, {}]}}, "1 dilations for 3 blocks"),
         ({"network": {"stages": [{}, {}]}}, "stages"),
+        ({"train": {"losses": {"points": 0}}}, "PointRend would learn nothing and yet change maps"),
+        ({"network": {"size": "small", "points": {"points": 9}}}, "head auto of size small has none"),
+        ({"network": {"head": "plain"}, "train": {"losses": {"points": 2}}}, "head plain of size base has none"),
+        ({"network": {"points": {"mode": "repo", "oversample": 2}}}, "points.oversample is for mode paper"),
+        ({"network": {"block": "swin", "version": 3}}, "network.version is for blocks dcn"),
+        ({"infer": {"tile": 64}}, r"infer.tile: found 64, but tiles are as large as patches \(256 px\)"),
         ({"train": {"optimiser": "adam"}}, "weight_decay 1e-05 with optimiser adam"),
         ({"train": {"losses": {"cross_entropy": 0, "dice": 0}}}, "every weight of the loss is 0"),
         ({"train": {"losses": {"cross_entropy": 0, "dice": 0, "boundary": 1}}},
@@ -69,15 +76,26 @@ def test_wrong_settings_are_told(changes, told):
 def test_losses_are_those_with_a_weight():
     assert settings_of().train.losses.terms == {"cross_entropy": 1.0, "dice": 1.0}
     assert settings_of().train.losses.point_weight == 1.0
-    losses = settings_of(train={"losses": {"frequency": 0.1, "points": 0}}).train.losses
+    losses = settings_of(train={"losses": {"frequency": 0.1, "points": 0.5}}).train.losses
     assert losses.terms == {"cross_entropy": 1.0, "dice": 1.0, "frequency": 0.1}
-    assert losses.point_weight == 0
+    assert losses.point_weight == 0.5
 
 
 def test_what_weights_are_used_with_does_not_name_losses():
     read = settings_of().read_as()
     assert set(read) == {"model", "spacings", "patch_size", "network"}
     assert yaml.safe_load(yaml.safe_dump(read)) == read
+
+
+def test_a_rim_that_leaves_nothing_is_told_before_training():
+    with pytest.raises(ShapeError, match="a rim of 128 px leaves nothing of a 256 px tile"):
+        settings_of(infer={"rim": 128}).check_classes(("a", "b"))
+
+
+def test_settings_that_were_stored_with_weights_are_read_again():
+    for network in ({}, {"size": "small"}, {"points": {"mode": "repo"}}, {"block": "swin"}):
+        stored = settings_of(network=network)
+        assert HDCHRNetSettings.model_validate(stored.model_dump(mode="json")) == stored
 
 
 def test_it_is_described():

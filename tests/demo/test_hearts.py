@@ -22,7 +22,9 @@ def test_each_patient_has_two_volumes_in_the_layout_of_acdc(cohort):
     folder, images = cohort
     names = [str(path.relative_to(folder)) for path in images]
     assert names == [
-        f"patient00{number}/patient00{number}_frame{frame}.nii.gz" for number in (1, 2) for frame in ("01", "10")
+        f"patient00{number}/patient00{number}_frame{frame}.nii.gz"
+        for number in (1, 2)
+        for frame in ("01", "10")
     ]
     assert (folder / "patient002" / "Info.cfg").read_text().startswith("ED: 1\nES: 10\n")
     for path in images:

@@ -2,11 +2,15 @@ import json
 import logging
 
 import made_slides
+import numpy as np
 import pytest
 import tifffile
 
+from hooknet.config.slides import SlideSettings
+from hooknet.coordinates import Spacing
 from hooknet.errors import SlideError
-from hooknet.groundtruth.slide_record import describe_slide
+from hooknet.groundtruth.slide_record import check_place, describe_slide
+from hooknet.io.slice_file import SliceInfo, write_slice
 from hooknet.io.slides import Slide
 
 
@@ -68,3 +72,23 @@ def test_a_damaged_tile_is_found_before_any_training(tmp_path):
     with pytest.raises(SlideError, match="level 1 cannot be read") as caught:
         describe_slide(Slide(path, made_slides.square(0.5)), (0.5,))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"volume": "other"}, "found volume heart, the sheet says other"),
+        ({"position": 4}, "found position 3, the sheet says 4"),
+        ({"thickness": 8.0}, r"found thickness 9\.5, the sheet says 8\.0"),
+    ],
+)
+def test_a_sheet_that_puts_a_slice_elsewhere_is_refused(tmp_path, changes, told):
+    path = tmp_path / "a.slice.tif"
+    info = SliceInfo(Spacing(1500.0, 1500.0), (0,), ("mr",), "heart", 3, 9.5)
+    write_slice(path, np.zeros((20, 30, 1), np.uint8), info)
+    place = {"id": "a", "slide": str(path), "volume": "heart", "position": 3, "thickness": 9.5}
+    with Slide(path) as opened:
+        check_place(opened, SlideSettings.model_validate(place))
+        check_place(opened, SlideSettings(id="a", slide=str(path)))
+        with pytest.raises(SlideError, match=told):
+            check_place(opened, SlideSettings.model_validate({**place, **changes}))

@@ -65,7 +65,7 @@ def rotated(degrees, spacing=made_volumes.SPACING):
     return turn @ made_volumes.affine_of(spacing)
 
 
-@pytest.mark.parametrize("degrees", [0.9, 1.1, 30.0])
+@pytest.mark.parametrize("degrees", [0.9, 1.1, 24.0])
 def test_an_oblique_volume_is_told_with_its_angle_and_keeps_its_voxels_and_spacing(tmp_path, degrees):
     lines, tell = told()
     spacing = (1.3672, 0.7, 9.6)
@@ -74,6 +74,40 @@ def test_an_oblique_volume_is_told_with_its_angle_and_keeps_its_voxels_and_spaci
     assert lines == (wanted if degrees > 1 else [])
     np.testing.assert_array_equal(found.voxels, SCENE)
     assert found.spacing == spacing  # in the digits that were meant, not in those of single precision
+
+
+@pytest.mark.parametrize("degrees", [26.0, 42.0, 48.0])
+def test_far_off_the_patients_axes_slices_lie_as_in_the_file(tmp_path, degrees):
+    """Of 42° and 48° other axes of the patient are the nearest: the same scan would be turned in one of them."""
+    lines, tell = told()
+    found = read_nifti(made_volumes.write(tmp_path / "v.nii", SCENE, rotated(degrees)), 3, tell)
+    np.testing.assert_array_equal(found.voxels, SCENE)
+    assert lines[1] == (
+        "lies too far off the patient's axes to be turned to them: slices lie as in the file",
+        "v.nii",
+    )
+
+
+def test_voxels_that_are_not_one_number_are_refused(tmp_path):
+    for dtype in (np.complex64, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])):
+        image = nib.Nifti1Image(np.zeros((3, 4, 5), dtype), np.eye(4))
+        nib.save(image, tmp_path / "v.nii")
+        with pytest.raises(SlideError, match=r"v.nii: found voxels of type .*, wanted one number a voxel"):
+            read_nifti(tmp_path / "v.nii", 3, told()[1])
+
+
+def test_a_header_of_a_volume_larger_than_memory_is_one_line(tmp_path):
+    path = made_volumes.write(tmp_path / "v.nii", SCENE)
+    raw = bytearray(path.read_bytes())
+    raw[42:48] = np.array([32000] * 3, "<i2").tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(SlideError, match=r"v\.nii: cannot be read as NIfTI"):
+        read_nifti(path, 3, told()[1])
+
+
+def test_nifti_2_is_read_too(tmp_path):
+    nib.save(nib.Nifti2Image(SCENE, made_volumes.affine_of()), tmp_path / "v.nii")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "v.nii", 3, told()[1]).voxels, SCENE)
 
 
 def test_sform_and_qform_that_contradict_are_told_and_the_sform_counts(tmp_path):

@@ -4,17 +4,25 @@ import pytest
 import torch
 
 from hooknet.errors import ConfigError
+from hooknet.models.hdc.network import HDCHRNet
 from hooknet.models.mrn import MRN
 from hooknet.models.table import MODELS, build_model
+from hooknet.shapes.hdc import HDCSettings, Stage
 from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.shapes.mrn import MRNSettings
 
 SPACINGS = {"unet": (0.5,), "hooknet": (0.5, 2.0), "mrn": (0.5, 2.0)}
+# Groups are normalised within each patch, which leaves little of a colour that fills it: batches here.
+HDC = HDCSettings(
+    spacings=(0.5,), classes=4, patch_size=64, width=16, stages=(Stage("basic", (1,)),) * 3, norm="batch"
+)
 
 
 @pytest.fixture(params=sorted(MODELS))
 def model(request):
     torch.manual_seed(1)
+    if request.param == "hdc_hrnet":
+        return build_model("hdc_hrnet", HDC)
     spacings = SPACINGS[request.param]
     small = {"spacings": spacings, "classes": 4, "filters": 4, "depth": 2, "patch_size": 52}
     if request.param == "mrn":
@@ -29,7 +37,7 @@ def patches_for(model, count=2):
 
 def test_a_model_gives_logits_of_the_size_it_promises(model):
     logits = model(patches_for(model, 3))
-    size = 52 if isinstance(model, MRN) else 6
+    size = {MRN: 52, HDCHRNet: 64}.get(type(model), 6)
     assert [tuple(one.shape) for one in logits] == [(3, 4, size, size)] * len(model.output_branches)
     assert model.patch_spec.output_size == size
     assert model.output_branches[0] == 0
@@ -64,10 +72,13 @@ def test_the_same_seed_gives_the_same_weights(model):
 
 def test_a_model_learns_four_colours(model):
     colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.8, 0.8, 0.1]])
-    patches = [colours[:, :, None, None].expand(4, 3, 52, 52).contiguous() for _ in model.patch_spec.spacings]
+    patches = [
+        colours[:, :, None, None].expand(4, 3, model.patch_spec.size, model.patch_spec.size).contiguous()
+        for _ in model.patch_spec.spacings
+    ]
     size = model.patch_spec.output_size
     labels = torch.arange(4)[:, None, None].expand(4, size, size)
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-2)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3 if isinstance(model, HDCHRNet) else 3e-2)
     losses = []
     for _ in range(60):
         loss = sum(torch.nn.functional.cross_entropy(one, labels) for one in model(patches))
@@ -87,7 +98,7 @@ def test_a_model_for_another_number_of_spacings_is_refused(name, spacings):
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match="unknown model 'u-net'; use one of hooknet, mrn, unet"):
+    with pytest.raises(ConfigError, match="unknown model 'u-net'; use one of hdc_hrnet, hooknet, mrn, unet"):
         build_model("u-net", HookNetSettings(spacings=(0.5,), classes=2, filters=1, patch_size=284))
 
 

@@ -99,7 +99,7 @@ class Quiet(Segmentation):
 def made(system, **more):
     """A system with first weights, and a source of batches for it."""
     own = SYSTEMS_HDC.get(system) or {**SYSTEMS[system], "network": {"filters": 6}, "train": {"l2": 1e-4}}
-    base = {**made_runs.SETTINGS, "network": {}} if system in SYSTEMS_HDC else made_runs.SETTINGS
+    base = {**made_runs.SETTINGS, "network": {}, "infer": {}} if system in SYSTEMS_HDC else made_runs.SETTINGS
     section = made_runs.merged(base, {**own, **more})
     settings = kind_of(section).model_validate(section)
     spec = settings.network_settings(2).shape.patch_spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
 from collections.abc import Callable, Iterable
@@ -146,10 +147,11 @@ def _phases(folder: Path) -> dict[str, tuple[int, int]]:
     """Code -> frames of ED and ES, from the CSV file of the cohort, in the folder or up to two above it."""
     places = (folder, *folder.resolve().parents[:2])
     for table in (one for place in places for one in sorted(place.glob("*.csv"))):
-        with table.open(encoding="utf-8-sig", newline="") as text:
+        with table.open(encoding="utf-8-sig", errors="replace", newline="") as text:
             rows = csv.DictReader(text)
-            if {"External code", *PHASES} <= set(rows.fieldnames or ()):
-                return {row["External code"]: _frames(table, row) for row in rows}
+            with contextlib.suppress(csv.Error):  # some other file
+                if {"External code", *PHASES} <= set(rows.fieldnames or ()):
+                    return {row["External code"]: _frames(table, row) for row in rows}
     raise SlideError(
         f"{folder}: found no CSV file with the columns 'External code', 'ED' and 'ES' there or up to two folders "
         "above; add the one that comes with the cohort"

@@ -6,7 +6,7 @@ Source: the project's public description, section by section in :mod:`hooknet.sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -63,6 +63,10 @@ class HDCHRNet(Network):
         coarse = self["head"](features)
         points = self["points"](centred(coarse, self._strides[0]), centred(features, self._strides[0]))
         return Outputs([upsampled(coarse, self._strides[0])], deep, points)
+
+    def regularised_kernels(self) -> Iterator[nn.Parameter]:
+        """The kernels of all convolutions."""
+        yield from (parameter for parameter in self.parameters() if parameter.ndim == 4)
 
     @property
     def _draws_points(self) -> bool:

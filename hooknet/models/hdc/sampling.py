@@ -88,7 +88,8 @@ def corners(taps: Taps, height: int, width: int, dtype: torch.dtype) -> tuple[Te
     """
     down, along = taps.positions(dtype)
     down, along = down.clamp(-1, height), along.clamp(-1, width)
-    top, left = down.detach().floor(), along.detach().floor()
+    # No number is no row; it stays in the factors, so that a loss that is none is told.
+    top, left = (one.detach().floor().nan_to_num(-1) for one in (down, along))
     below, right = down - top, along - left  # shares of the lower and of the right corners
     masks = taps.masks.to(dtype).transpose(0, 1)
     lower = below * masks

@@ -93,6 +93,21 @@ def test_streams_have_the_sizes_and_channels_of_the_description():
     assert (shape.unit, full.unit) == (32, 8)
 
 
+def test_weights_that_are_no_numbers_give_logits_that_are_none():
+    """A training that has diverged is told by its loss, not by an index out of range."""
+    network = network_of(patch_size=224, width=8, stages=stages("dcn", 1, 1, 1))
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+        (logits,) = network([torch.rand(1, 3, 224, 224)])
+    assert logits.isnan().all()
+
+
+def test_weight_decay_is_of_all_convolutions():
+    kernels = list(network_of().regularised_kernels())
+    assert len(kernels) > 20
+    assert all(one.ndim == 4 for one in kernels)
+
+
 def test_the_deep_heads_and_points_are_for_training():
     network = network_of(deep_weights=DEEP, points=POINTS).train()
     patch = torch.rand(2, 3, 64, 64)
