@@ -12,6 +12,7 @@ import pandas as pd
 from hooknet.coordinates import blocks
 from hooknet.errors import MaskError
 from hooknet.evaluation import slides as counting
+from hooknet.evaluation.class_rows import read_by_class
 from hooknet.evaluation.system import MACRO, Measured
 from hooknet.io.formats import Format
 from hooknet.io.masks import Mask
@@ -120,20 +121,7 @@ def read_boundaries(path: str | Path, names: Sequence[str]) -> dict[str, tuple[B
     Raises MaskError when it is missing or no such table, when a slide does not have each of ``names`` once and in
     this order, or when a row's numbers do not give the score that stands in it.
     """
-    slides: dict[str, list[BoundaryScore]] = {}
-    for line, row in BOUNDARIES.read(path):
-        scores = slides.setdefault(row[0], [])
-        if len(scores) == len(names) or row[1] != names[len(scores)]:
-            wanted = ", ".join(names)
-            raise MaskError(f"{path}: line {line} is of {row[1]!r}, wanted {wanted} in turn: measure again")
-        scores.append(_score(row, f"{path}: line {line}"))
-    for slide, scores in slides.items():
-        if len(scores) < len(names):
-            raise MaskError(
-                f"{path}: slide {slide} has {len(scores)} rows, wanted {len(names)}: the file was cut short,"
-                " measure again"
-            )
-    return {slide: tuple(scores) for slide, scores in slides.items()}
+    return read_by_class(path, BOUNDARIES, names, "slide", _score)
 
 
 def _row(slide: str, name: str, score: BoundaryScore) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
+from hooknet.evaluation.class_rows import read_by_class
 from hooknet.evaluation.slides import check_pair
 from hooknet.evaluation.system import MACRO, Measured
 from hooknet.io.formats import Format
@@ -145,20 +146,7 @@ def read_volumes(path: str | Path, names: Sequence[str]) -> dict[str, tuple[Volu
     Raises MaskError when it is missing or no such table, when a volume does not have each of ``names`` once and in
     this order, or when a row's numbers do not give the scores that stand in it.
     """
-    volumes: dict[str, list[VolumeScore]] = {}
-    for line, row in VOLUMES.read(path):
-        scores = volumes.setdefault(row[0], [])
-        if len(scores) == len(names) or row[1] != names[len(scores)]:
-            wanted = ", ".join(names)
-            raise MaskError(f"{path}: line {line} is of {row[1]!r}, wanted {wanted} in turn: measure again")
-        scores.append(_score(row, f"{path}: line {line}"))
-    for volume, scores in volumes.items():
-        if len(scores) < len(names):
-            raise MaskError(
-                f"{path}: volume {volume} has {len(scores)} rows, wanted {len(names)}: the file was cut short,"
-                " measure again"
-            )
-    return {volume: tuple(scores) for volume, scores in volumes.items()}
+    return read_by_class(path, VOLUMES, names, "volume", _score)
 
 
 def _row(volume: str, name: str, score: VolumeScore) -> list[str]:

@@ -84,7 +84,7 @@ def infer(
                 if plan == _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget):
                     raise MaskError(
                         f"{files.output}: out of memory with the smallest tile, {plan.tile.sizes[0]} px ({error}); "
-                        "free memory, lower infer.tile of a run of shuffled contexts, or use fewer filters"
+                        "free memory, lower infer.tile of a run of shuffled contexts, or use a smaller network"
                     ) from error
                 logger.warning(
                     "%s: out of memory with tiles of %d px; trying smaller ones", slide.id, plan.tile.sizes[0]

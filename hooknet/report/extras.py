@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from hooknet.config.project import Project
 from hooknet.config.sides import Side
+from hooknet.config.volumes import volumes_of
 from hooknet.evaluation.boundaries import boundary_slides, boundary_table, read_boundaries
 from hooknet.evaluation.calibration import calibration_tables, read_calibration
 from hooknet.evaluation.cohort import gather, gather_volumes
@@ -17,6 +19,8 @@ from hooknet.evaluation.volumes import read_volumes, volume_scores, volume_table
 from hooknet.objects.matching import object_scores, read_matches
 from hooknet.objects.quantities import read_quantities
 from hooknet.report.data import Extras
+
+logger = logging.getLogger(__name__)
 
 
 def extras(
@@ -78,6 +82,18 @@ def _volumes(
         project, dataset, assigned, role,
         lambda run, volume: read_volumes(runs_folder / run.name / "volumes" / f"{volume.name}.csv", names),
     )  # fmt: skip
+    tested = {
+        slide.id: slide
+        for run in project.runs.values()
+        if run.dataset_name == dataset
+        for slide in run.slides("test", assigned)
+    }
+    left = [name for name, one in volumes_of(tested.values()).items() if one.role != role]
+    if left:
+        logger.warning(
+            "%s: %d volumes are not shown, since their slices are not all scored against %s: %s",
+            dataset, len(left), role, ", ".join(left[:10]),
+        )  # fmt: skip
     scores = volume_scores(measured, names)
     return volume_table(scores, names), scores
 

@@ -9,17 +9,15 @@ from torch import Tensor
 
 from hooknet.config.losses import LossOptions
 from hooknet.shapes.refiner import RefinerShape
-from hooknet.training.boundary_loss import boundary_ramp
 from hooknet.training.dice import soft_dice
-from hooknet.training.loss_terms import TERMS
+from hooknet.training.loss_terms import TERMS, weights_at
 
 
 class RefinerLoss:
     """Terms by the weights of ``options``; ``dice`` is soft Dice of the classes in the ``foreground``."""
 
     def __init__(self, options: LossOptions, shape: RefinerShape, foreground: Sequence[int]) -> None:
-        self._weights = options.terms
-        self._warmup = options.boundary_warmup
+        self._options = options
         self._shape = shape
         self._foreground = foreground
 
@@ -29,11 +27,8 @@ class RefinerLoss:
         ``outputs``: logits (B, K, n, n); coarser ones are held against every nth of ``labels`` (B, N, N), 0 not
         annotated, 1..K.
         """
-        parts = []
-        for name, weight in self._weights.items():
-            factor = weight * (boundary_ramp(epoch, self._warmup) if name == "boundary" else 1.0)
-            if factor > 0:
-                parts.append(factor * self._term(name, outputs, labels))
+        weights = weights_at(self._options, epoch)
+        parts = [weight * self._term(name, outputs, labels) for name, weight in weights.items()]
         return torch.stack(parts).sum()
 
     def _term(self, name: str, outputs: Sequence[Tensor], labels: Tensor) -> Tensor:

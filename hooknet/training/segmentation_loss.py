@@ -9,8 +9,7 @@ from torch import Tensor
 
 from hooknet.config.dense import TrainOptions
 from hooknet.models.network import Outputs
-from hooknet.training.boundary_loss import boundary_ramp
-from hooknet.training.loss_terms import TERMS
+from hooknet.training.loss_terms import TERMS, weights_at
 from hooknet.training.losses import Loss, all_pixels_cross_entropy, branches_loss
 from hooknet.training.point_loss import point_loss
 
@@ -20,11 +19,10 @@ class SegmentationLoss:
 
     def __init__(self, options: TrainOptions, branch_weights: Sequence[float]) -> None:
         """``branch_weights``: one for each output branch, target first."""
-        self._weights = options.losses.terms
-        self._warmup = options.losses.boundary_warmup
+        self._options = options.losses
         self._point_weight = options.losses.point_weight
         self._branches = branch_weights
-        self._measures: dict[str, Loss] = {name: TERMS[name] for name in self._weights}
+        self._measures: dict[str, Loss] = {name: TERMS[name] for name in options.losses.terms}
         if options.normalise == "all_pixels" and "cross_entropy" in self._measures:
             self._measures["cross_entropy"] = all_pixels_cross_entropy
 
@@ -34,11 +32,10 @@ class SegmentationLoss:
         ``labels`` (B, m, m) per output branch, 0 not annotated, 1..K.  A term is summed over the branches, each with
         its weight, and over the further logits of the target, each with its share.
         """
-        found = {}
-        for name, weight in self._weights.items():
-            factor = weight * (boundary_ramp(epoch, self._warmup) if name == "boundary" else 1.0)
-            if factor > 0:
-                found[name] = factor * self._over_all(self._measures[name], outputs, labels)
+        found = {
+            name: weight * self._over_all(self._measures[name], outputs, labels)
+            for name, weight in weights_at(self._options, epoch).items()
+        }
         if outputs.points is not None and self._point_weight > 0:
             found["points"] = self._point_weight * point_loss(outputs.points, labels[0])
         return found

@@ -43,11 +43,6 @@ def z_to_byte(z: Values) -> tuple[Bytes, int]:
     return np.clip(scaled, 0, 255).astype(np.uint8), clipped
 
 
-def byte_to_z(values: Bytes) -> Values:
-    """The z-scores in the middle of what became these bytes."""
-    return values / 255 * (HIGHEST_Z - LOWEST_Z) + LOWEST_Z
-
-
 def mr(volume: Volume) -> Normalised:
     """Cut off at the 0.5th and 99.5th percentile of the volume, then z-scores; outside is what is least."""
     values = volume.voxels.astype(np.float64)
