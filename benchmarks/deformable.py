@@ -1,7 +1,8 @@
 """Deformable convolutions beside a plain one of the same map, forward and with the gradient, at once and in rows.
 
-One thread on a processor; a GPU where there is one.  Measures take turns, several calls each, as a network calls
-one layer after the other; ratios are medians over rounds.
+One thread on a processor, which keeps the memory it frees as it does in training and inference; a GPU where there is
+one.  Measures take turns, several calls each, as a network calls one layer after the other; ratios are medians over
+rounds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.table import Cell, Table, in_turn, ratio
+from hooknet.io.memory import keep_freed_memory
 from hooknet.models.hdc.deformable import (
     DeformableAggregation,
     DeformableConv2d,
@@ -106,5 +108,6 @@ def compared(channels: int, size: int) -> Table:
 def main() -> None:
     """Print a table for each size."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     for channels, size in SIZES:
         print(compared(channels, size), flush=True)
