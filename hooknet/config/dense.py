@@ -65,6 +65,16 @@ class DenseSettings(ExperimentSettings):
     augment: AugmentOptions = AugmentOptions()
     infer: InferOptions = InferOptions()
 
+    @model_validator(mode="after")
+    def _bends(self) -> DenseSettings:
+        bend, finest = self.augment.elastic_um, min(self.spacings)
+        if 0 < bend < finest / 100:
+            raise ValueError(
+                f"augment.elastic_um {bend:g} bends nothing at {finest:g} µm/px, less than a hundredth of a px; "
+                f"set it to 0, or to some px ({3 * finest:g} µm)"
+            )
+        return self
+
     @property
     def kind(self) -> str:
         """The model."""

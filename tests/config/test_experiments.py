@@ -104,6 +104,9 @@ KEYS = (
         ({"train": {"learning_rate": 0}}, "experiments.one.train.learning_rate: found 0, wanted greater than 0"),
         ({"augment": {"elastic_share": 2}},
          "experiments.one.augment.elastic_share: found 2, wanted less than or equal to 1"),
+        ({"spacings": [1500]},
+         "experiments.one: augment.elastic_um 3 bends nothing at 1500 µm/px, less than a hundredth of a px; "
+         "set it to 0, or to some px (4500 µm)"),
         ({"augment": {"flips": "perhaps"}}, "experiments.one.augment.flips: found 'perhaps', wanted true or false"),
         ({"infer": {"over": "tisue"}},
          "experiments.one.infer.over: found 'tisue', wanted 'tissue', 'everything' or 'mask'"),
