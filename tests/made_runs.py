@@ -1,6 +1,6 @@
 """Runs small enough to train in a test: two colours of tissue on a few generated slides.
 
-python made_runs.py SLIDES RESULTS [KEY=JSON ...]    trains; the pairs change settings
+python made_runs.py SLIDES RESULTS [hdc] [KEY=JSON ...]    trains (an HDC-HRNet); the pairs change settings
 """
 
 from __future__ import annotations
@@ -137,9 +137,10 @@ def train_in(slides: Path, folder: Path, run: DenseRun) -> None:
 
 
 if __name__ == "__main__":
-    pairs = dict(one.split("=", 1) for one in sys.argv[3:])
+    make = make_hdc_run if "hdc" in sys.argv[3:] else make_run
+    pairs = dict(one.split("=", 1) for one in sys.argv[3:] if "=" in one)
     train_in(
         Path(sys.argv[1]),
         Path(sys.argv[2]),
-        make_run(**{key: json.loads(value) for key, value in pairs.items()}),
+        make(**{key: json.loads(value) for key, value in pairs.items()}),
     )

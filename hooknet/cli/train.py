@@ -34,7 +34,6 @@ def run(
 ) -> None:
     """Write checkpoints and curves."""
     from hooknet.config.run import DenseRun, of_kind
-    from hooknet.io.locks import exclusive
     from hooknet.io.records import read_splits
     from hooknet.training.batches import slide_files
     from hooknet.training.loop import TrainFiles, train
@@ -45,6 +44,4 @@ def run(
         slide_files(chosen.patch_spec, chosen.slides(split, assigned), slides_folder)
         for split in ("training", "validation")
     )
-    # Two trainings of one run would mix their states.
-    with exclusive(state.with_name(f".{state.name}.lock")):
-        train(chosen, training, validation, TrainFiles(best, last, metrics, state))
+    train(chosen, training, validation, TrainFiles(best, last, metrics, state))

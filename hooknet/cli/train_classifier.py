@@ -44,7 +44,6 @@ def run(
 ) -> None:
     """Write checkpoints, curves and the table."""
     from hooknet.config.run import ClassifierRun, of_kind
-    from hooknet.io.locks import exclusive
     from hooknet.io.records import read_splits
     from hooknet.training.batches import slide_files
     from hooknet.training.classification import train_classifier
@@ -56,7 +55,5 @@ def run(
         slide_files(chosen.patch_spec, chosen.slides(split, assigned), slides_folder)
         for split in ("training", "validation")
     )
-    # Two trainings of one run would mix their states.
-    with exclusive(state.with_name(f".{state.name}.lock")):
-        files = TrainFiles(best, last, metrics, state, draws)
-        train_classifier(chosen, training, validation, clusters, files)
+    files = TrainFiles(best, last, metrics, state, draws)
+    train_classifier(chosen, training, validation, clusters, files)

@@ -41,7 +41,6 @@ def run(
 ) -> None:
     """Write checkpoints and curves."""
     from hooknet.config.run import RefinerRun, of_kind
-    from hooknet.io.locks import exclusive
     from hooknet.io.records import read_splits
     from hooknet.training.loop import TrainFiles
     from hooknet.training.refinement import RefinerFolders, slide_files, train_refiner
@@ -52,6 +51,4 @@ def run(
         slide_files(chosen, chosen.slides(split, assigned), chosen.heat_maps(split, assigned), folders)
         for split in ("training", "validation")
     )
-    # Two trainings of one run would mix their states.
-    with exclusive(state.with_name(f".{state.name}.lock")):
-        train_refiner(chosen, training, validation, TrainFiles(best, last, metrics, state))
+    train_refiner(chosen, training, validation, TrainFiles(best, last, metrics, state))

@@ -12,6 +12,7 @@ from hooknet.config.experiment import (
     Count,
     EngineOptions,
     ExperimentSettings,
+    LoopOptions,
 )
 from hooknet.config.types import PositiveFloat
 from hooknet.shapes.classifier import ClassifierShape
@@ -39,7 +40,7 @@ class ClusterOptions(Settings):
     reduction: Literal["per_class", "poster"] = "per_class"
 
 
-class ClassifierTrainOptions(Settings):
+class ClassifierTrainOptions(LoopOptions):
     """The training of a patch classifier."""
 
     epochs: Count = 200
@@ -48,7 +49,6 @@ class ClassifierTrainOptions(Settings):
     learning_rate: PositiveFloat = 1e-4
     levels: tuple[Level, ...] = ("grade", "slide", "class")
     validation_patches: Count = 1000
-    stop_after: Count | None = None
     threads: Count = 2
     workers: Annotated[int, Field(ge=0)] = 1
     cache_mb: Annotated[int, Field(ge=0)] = 512

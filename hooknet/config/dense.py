@@ -8,18 +8,26 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hooknet.config.document import Settings
-from hooknet.config.experiment import AugmentOptions, Count, EngineOptions, ExperimentSettings, NotNegative
+from hooknet.config.experiment import (
+    AugmentOptions,
+    Count,
+    EngineOptions,
+    ExperimentSettings,
+    LoopOptions,
+    NotNegative,
+)
 from hooknet.config.losses import LossOptions
 from hooknet.config.types import PositiveFloat
 from hooknet.shapes.dense import DenseNetwork
 
 
-class TrainOptions(Settings):
+class TrainOptions(LoopOptions):
     """The training loop."""
 
     epochs: Count = 200
     steps: Count = 1000
     batch: Count = 12
+    accumulate: Count = 1
     learning_rate: PositiveFloat = 5e-6
     optimiser: Literal["adam", "adamw"] = "adam"
     weight_decay: NotNegative = 0.0
@@ -30,7 +38,6 @@ class TrainOptions(Settings):
     normalise: Literal["annotated", "all_pixels"] = "annotated"
     sampler: Literal["balanced", "official"] = "balanced"
     validation_patches: Count = 1000
-    stop_after: Count | None = None
     threads: Count = 2
     workers: Annotated[int, Field(ge=0)] = 1
     cache_mb: Annotated[int, Field(ge=0)] = 512

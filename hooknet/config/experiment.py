@@ -49,6 +49,16 @@ class EngineOptions(ExportOptions):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
+class LoopOptions(Settings):
+    """What every training loop is told; ``devices`` processes on each of ``nodes`` share out each mini-batch."""
+
+    epochs: Count
+    batch: Count
+    stop_after: Count | None = None
+    devices: Count | Literal["auto"] = "auto"
+    nodes: Count = 1
+
+
 class ExperimentSettings(Settings):
     """One system on one dataset; each kind of ``model`` has a class of its own."""
 
@@ -128,12 +138,12 @@ class ExperimentSettings(Settings):
         """The settings that weights are used with: those that a checkpoint must have been trained with."""
 
     def weights_depend_on(self) -> dict[str, Any]:
-        """The settings that weights depend on: not how a map is inferred, nor by what means patches are read."""
+        """The settings that weights depend on: not how a map is inferred, nor on what they are trained."""
         left_out: Any = {
             "infer": True,
             "seeds": True,
             "folds": True,
             "checkpoint": True,
-            "train": {"workers", "cache_mb"},
+            "train": {"workers", "cache_mb", "devices", "nodes"},
         }
         return self.model_dump(mode="json", exclude=left_out)

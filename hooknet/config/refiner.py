@@ -12,6 +12,7 @@ from hooknet.config.experiment import (
     EngineOptions,
     ExperimentSettings,
     ExportOptions,
+    LoopOptions,
     NotNegative,
     Share,
 )
@@ -36,7 +37,7 @@ class RefinerLossOptions(LossOptions):
     dice: NotNegative = 1.0
 
 
-class RefinerTrainOptions(Settings):
+class RefinerTrainOptions(LoopOptions):
     """The training of a refiner."""
 
     epochs: Count = 1000

@@ -19,10 +19,11 @@ from hooknet.data.augment.numbers import AugmentNumbers, field_layout, label_mar
 from hooknet.data.hierarchical import Hierarchical, PatchColumns
 from hooknet.data.index import CentreIndex, SlideFiles, load_index
 from hooknet.data.patches import LabelSpec, PatchDataset
-from hooknet.data.samplers import SAMPLERS, Draws, EpochSampler, PixelBalanced
+from hooknet.data.samplers import SAMPLERS, Draws, PixelBalanced
 from hooknet.errors import ConfigError
 from hooknet.io.memory import keep_freed_memory
 from hooknet.training.losses import central
+from hooknet.training.ranks import Shares
 
 Batch = Sequence[Any]
 
@@ -85,7 +86,7 @@ def augmentation(run: DenseRun) -> Augment:
 
 
 def training_loader(
-    run: DenseRun, index: CentreIndex, batches: EpochSampler | Sequence[Draws], workers: int
+    run: DenseRun, index: CentreIndex, batches: Shares | Sequence[Draws], workers: int
 ) -> DataLoader[Any]:
     """The mini-batches of ``batches``, as they are on the slides: labels are larger than the output, to be warped.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hooknet.training.ranks import summed
 from hooknet.training.region_losses import cross_entropies, one_hot
 
 
@@ -16,7 +17,7 @@ def boundary_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     entropies = cross_entropies(logits, labels)
     weights = (labels > 0).to(entropies) * (1 + boundary_mask(labels, logits.shape[1]).to(entropies))
-    return (weights * entropies).sum() / weights.sum().clamp(min=1)
+    return summed((weights * entropies).sum()) / summed(weights.sum()).clamp(min=1)
 
 
 def boundary_mask(labels: Tensor, classes: int) -> Tensor:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning
 import pandas as pd
@@ -29,11 +31,31 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``path`` whole or not at all."""
-        partial = f"{path}.{os.getpid()}.partial"
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        with open(partial, "rb") as written:
+        unfinished = f"{path}.{os.getpid()}.partial"
+        super().save_checkpoint(checkpoint, unfinished, storage_options)
+        with open(unfinished, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(partial, path)
+        os.replace(unfinished, path)
+
+
+class LeaveTogether(Callback):
+    """End all processes of a training at once when one of them is told to end (SIGTERM).
+
+    Lightning would have them agree on it first, which processes that wait for each other elsewhere never do.
+    Nothing is lost: the state of the last epoch is on disk.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """In place of Lightning's own, which is set by now."""
+        if trainer.world_size > 1:
+            signal.signal(signal.SIGTERM, partial(self._leave, trainer))
+
+    def _leave(self, trainer: lightning.Trainer, number: int, _: object) -> NoReturn:
+        launcher = trainer.strategy.launcher
+        if launcher is not None:
+            launcher.kill(signal.SIGKILL)
+        # Without Python's farewell, which would wait for the other processes too.
+        os._exit(128 + number)
 
 
 class Keeper(Callback):
@@ -73,6 +95,10 @@ class Keeper(Callback):
                 "wanted a number; lower the experiment's train.learning_rate"
             )
         self._rows.append(row)
+        if trainer.is_global_zero:
+            self._keep(trainer, pl_module, row)
+
+    def _keep(self, trainer: lightning.Trainer, module: Scored, row: dict[str, float]) -> None:
         macro = row["validation_macro_f1"]
         logger.info(
             "epoch %d of %s: loss %.4f, validation macro F1 %.4f%s",
@@ -84,14 +110,14 @@ class Keeper(Callback):
         )
         if macro > self._best:
             self._best = macro
-            self._save(BEST, pl_module, row)
-        self._save(LAST, pl_module, row)
-        with atomic(self._folder / METRICS) as partial:
-            pd.DataFrame(self._rows).to_csv(partial, index=False)
+            self._save(BEST, module, row)
+        self._save(LAST, module, row)
+        with atomic(self._folder / METRICS) as file:
+            pd.DataFrame(self._rows).to_csv(file, index=False)
         drawn = self._draws.realised()
         if drawn is not None:
-            with atomic(self._folder / DRAWS) as partial:
-                drawn.to_csv(partial, index=False)
+            with atomic(self._folder / DRAWS) as file:
+                drawn.to_csv(file, index=False)
 
     def _row(self, trainer: lightning.Trainer, module: Scored) -> dict[str, float]:
         found = module.validation_scores

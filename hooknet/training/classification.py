@@ -24,7 +24,8 @@ from hooknet.training.batches import Batch, complete_index, hierarchical_draws, 
 from hooknet.training.cluster_loss import cluster_cross_entropy
 from hooknet.training.clusters import Clusters, floats, load_clusters
 from hooknet.training.loop import TrainFiles, Training, fit, identity_of
-from hooknet.training.scored import ADAM_EPSILON, Scored
+from hooknet.training.ranks import OwnShare, Shares
+from hooknet.training.scored import ADAM_EPSILON, ONCE_AN_EPOCH, Scored
 from hooknet.training.weights import checkpoint_spec, new_classifier
 
 
@@ -61,9 +62,7 @@ class Classification(Scored):
         raw, labels, uniform, field = batch
         patches = floats(raw[:, 0])
         loss = self._loss(self.network(self._augmented(patches, uniform, field)), labels, patches)
-        self.log(
-            "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
-        )
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(labels), **ONCE_AN_EPOCH)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -131,8 +130,7 @@ def train_classifier(
             draws,
             checkpoint_spec(run, (*training, *validation)),
             identity_of(run, [*weights, *([] if clusters is None else [clusters])], training, validation),
-            options.epochs,
-            options.stop_after,
+            options,
         ),
         files,
     )
@@ -156,14 +154,14 @@ def _loaders(
     layout = field_layout(_width_um(run), run.settings.augment.elastic_scale_um)
     training = DataLoader(
         LabelledPatches(train_index, spec, layout, run.seed, options.cache_mb * 2**20),
-        batch_sampler=EpochSampler(draws, options.steps),
+        batch_sampler=Shares(EpochSampler(draws, options.steps)),
         **reading(options.workers),
     )
     rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
     checking = DataLoader(
         LabelledPatches(check_index, spec, None, run.seed),
         batch_size=options.batch,
-        sampler=[(number, int(row)) for number, row in enumerate(rows)],
+        sampler=OwnShare([(number, int(row)) for number, row in enumerate(rows)]),
         **reading(options.workers),
     )
     return training, checking

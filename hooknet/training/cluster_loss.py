@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, nll_loss
 
 from hooknet.training.losses import CLIP
+from hooknet.training.ranks import summed
 
 Reduction = Literal["per_class", "poster"]
 
@@ -35,8 +36,8 @@ def cluster_cross_entropy(
     # A row for each label: that of label 0, which is ignored, is left out afterwards.
     zeros = losses.new_zeros(logits.shape[1] + 1, clusters_count)
     groups = (labels.long(), clusters.long())
-    sums = zeros.index_put(groups, losses, accumulate=True)[1:]
-    counts = zeros.index_put(groups, torch.ones_like(losses), accumulate=True)[1:]
+    sums = summed(zeros.index_put(groups, losses, accumulate=True)[1:])
+    counts = summed(zeros.index_put(groups, torch.ones_like(losses), accumulate=True)[1:])
     if reduction == "poster":
         sums, counts = sums.sum(dim=0), counts.sum(dim=0)
         return _mean_of_present(sums / counts.clamp(min=1), counts > 0)

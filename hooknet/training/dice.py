@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hooknet.shapes.refiner import RefinerShape
+from hooknet.training.ranks import summed
 
 #: Added above and below, so that a class that is nowhere and predicted nowhere is no loss (released code).
 SMOOTHING = 1.0
@@ -41,8 +42,11 @@ def soft_dice_of(logits: Tensor, labels: Tensor, foreground: Sequence[int], whol
     truth = (labels[:, None] == values.view(1, -1, 1, 1)).to(shares)
     over = (0, 2, 3) if whole_batch else (2, 3)
     both, squares = (shares * truth).sum(over), (shares.square() + truth).sum(over)
+    if whole_batch:
+        both, squares = summed(both), summed(squares)
     losses = 1 - (2 * both + SMOOTHING) / (squares + SMOOTHING)
     if whole_batch:
         return losses.mean()
     # An image without annotation has sums of 0, which make a loss of 0.
-    return losses.mean(dim=1).sum() / annotated.flatten(1).any(dim=1).sum().clamp(min=1)
+    counted = annotated.flatten(1).any(dim=1).sum()
+    return summed(losses.mean(dim=1).sum()) / summed(counted).clamp(min=1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 import hooknet
+from hooknet.config.experiment import LoopOptions
 from hooknet.config.project import digest
 from hooknet.config.run import DenseRun, Run
 from hooknet.data.index import CentreIndex, SlideFiles
@@ -28,11 +31,13 @@ from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import EpochSampler, PixelBalanced, Sampler, validation_rows
 from hooknet.errors import HookNetError
 from hooknet.io.atomic import atomic, write_text
+from hooknet.io.locks import exclusive
 from hooknet.io.memory import keep_freed_memory
 from hooknet.models.network import Network
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, reading, training_loader
-from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS, AtomicCheckpointIO, Keeper
+from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS, AtomicCheckpointIO, Keeper, LeaveTogether
 from hooknet.training.module import Segmentation
+from hooknet.training.ranks import OwnShare, Ranks, Shares, ranks_of
 from hooknet.training.scored import Scored
 from hooknet.training.weights import checkpoint_spec, new_network
 
@@ -41,6 +46,10 @@ logger = logging.getLogger(__name__)
 Loaders = tuple[DataLoader[Any], DataLoader[Any]]
 
 IDENTITY = "identity"
+#: Seconds that processes wait for the first of them.
+OPENED_WITHIN = 600
+#: What gloo and NCCL say where another process is gone.
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 STATE = "state"
 
 
@@ -72,10 +81,16 @@ class Training:
     draws: Sampler
     spec: dict[str, Any]
     identity: str
-    epochs: int
-    stop_after: int | None
+    options: LoopOptions
     accumulate: int = 1
     clip: float | None = None
+
+    @property
+    def validated(self) -> int:
+        """Members of the validation, of all processes."""
+        sampler = self.loaders[1].sampler
+        assert isinstance(sampler, OwnShare)
+        return sampler.all
 
 
 def train(
@@ -101,8 +116,7 @@ def train(
             draws,
             checkpoint_spec(run, (*training, *validation)),
             _identity(run, training, validation),
-            settings.train.epochs,
-            settings.train.stop_after,
+            settings.train,
             clip=settings.train.clip_gradient,
         ),
         files,
@@ -110,15 +124,28 @@ def train(
 
 
 def fit(training: Training, files: TrainFiles) -> None:
-    """Train to the end, from where the same training was interrupted; then put the results in their place."""
+    """Train to the end, from where the same training was interrupted; then put the results in their place.
+
+    Of several processes all do the same but for files, which the first writes.
+    """
     keep_freed_memory()
-    state = _open_state(files.state, training.identity)
+    ranks = ranks_of(training.options, training.validated, training.spec["run"])
     classes = tuple(one["name"] for one in training.spec["classes"])
     keeper = Keeper(files.state, training.spec, classes, training.draws)
-    trainer = _trainer(training, files.state, keeper)
-    if state is None or _go_on(state, training.epochs):
-        _fit(trainer, training.module, training.loaders, state)
-    _move_results(files)
+    trainer = _trainer(training, files.state, keeper, ranks)
+    first = trainer.is_global_zero
+    if not first:
+        logging.getLogger(hooknet.__name__).setLevel(logging.WARNING)
+    # Two trainings of one run would mix their states.
+    lock = (
+        exclusive(files.state.with_name(f".{files.state.name}.lock")) if first else contextlib.nullcontext()
+    )
+    with lock:
+        state = (_open_state if first else _state_of_the_first)(files.state, training.identity)
+        if state is None or _go_on(state, training.options.epochs):
+            _fit(trainer, training.module, training.loaders, state)
+        if first:
+            _move_results(files)
 
 
 def _go_on(state: Path, epochs: int) -> bool:
@@ -151,6 +178,13 @@ def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Pa
             raise SystemExit(128 + signal.SIGTERM) from None
         except HookNetError as error:
             raise _as_one_line(error) from None
+        except RuntimeError as error:
+            if trainer.world_size > 1 and any(one in str(error) for one in LOST):
+                raise HookNetError(
+                    "another process of this training has ended; see what it said, and start again: the training goes "
+                    f"on after its last epoch ({str(error).splitlines()[0][:200]})"
+                ) from None
+            raise
 
 
 def _as_one_line(error: HookNetError) -> HookNetError:
@@ -168,7 +202,7 @@ def _loaders(
 ) -> Loaders:
     options, spec, branches = run.settings.train, network.patch_spec, network.output_branches
     scored = LabelSpec(branches, (spec.output_size,) * len(branches))
-    training = training_loader(run, train_index, EpochSampler(draws, options.steps), options.workers)
+    training = training_loader(run, train_index, Shares(EpochSampler(draws, options.steps)), options.workers)
     rows = validation_rows(check_index.labels, options.validation_patches, run.seed)
     if run.settings.shuffles_context:
         # Neighbours in the index are neighbours on the slide: their contexts would be no others.
@@ -177,17 +211,20 @@ def _loaders(
     checking = DataLoader(
         PatchDataset(check_index, spec, scored, None, run.seed),
         batch_size=options.batch,
-        sampler=pairs,
+        sampler=OwnShare(pairs),
         **reading(options.workers),
     )
     return training, checking
 
 
-def _trainer(training: Training, folder: Path, keeper: Keeper) -> lightning.Trainer:
-    callbacks: list[lightning.Callback] = [keeper]
-    if training.stop_after is not None:
+def _trainer(training: Training, folder: Path, keeper: Keeper, ranks: Ranks) -> lightning.Trainer:
+    callbacks: list[lightning.Callback] = [keeper, LeaveTogether()]
+    if training.options.stop_after is not None:
         stop = EarlyStopping(
-            "validation_macro_f1", patience=training.stop_after, mode="max", check_on_train_epoch_end=True
+            "validation_macro_f1",
+            patience=training.options.stop_after,
+            mode="max",
+            check_on_train_epoch_end=True,
         )
         callbacks.append(stop)
     callbacks.append(
@@ -195,20 +232,24 @@ def _trainer(training: Training, folder: Path, keeper: Keeper) -> lightning.Trai
     )
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
+    # What it tells of itself; what goes on is told by the callbacks.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    how = ranks.trainer_options()
+    how["plugins"] = [AtomicCheckpointIO(), *how["plugins"]]
     return lightning.Trainer(
-        max_epochs=training.epochs,
+        max_epochs=training.options.epochs,
         accumulate_grad_batches=training.accumulate,
         gradient_clip_val=training.clip,
         accelerator="auto",
-        devices=1,
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
         logger=False,
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         use_distributed_sampler=False,
+        **how,
     )
 
 
@@ -246,6 +287,20 @@ def _open_state(folder: Path, identity: str) -> Path | None:
         shutil.rmtree(folder)
     write_text(marker, identity)
     return None
+
+
+def _state_of_the_first(folder: Path, identity: str) -> Path | None:
+    """The state that the first process goes on from, once it has opened it."""
+    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
+    until = time.monotonic() + OPENED_WITHIN
+    while not (marker.is_file() and marker.read_text() == identity):
+        if time.monotonic() > until:
+            raise HookNetError(
+                f"{folder}: the first process of this training has not opened it within {OPENED_WITHIN} s; "
+                "see its log, and whether all see the same disk"
+            )
+        time.sleep(0.1)
+    return state if state.is_file() else None
 
 
 def _move_results(files: TrainFiles) -> None:

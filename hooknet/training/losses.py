@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, nll_loss
 
+from hooknet.training.ranks import summed
+
 #: Logits (B, K, m, m) and labels (B, m, m), 0 not annotated, 1..K -> a number.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -25,7 +27,7 @@ def annotated_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     ``logits`` (B, K, m, m); ``labels`` (B, m, m), 0 not annotated, 1..K.
     """
     total = cross_entropy(precise(logits), class_numbers(labels), ignore_index=_IGNORED, reduction="sum")
-    return total / (labels > 0).sum().clamp(min=1)
+    return summed(total) / summed((labels > 0).sum()).clamp(min=1)
 
 
 def all_pixels_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from hooknet.models.network import Network, Outputs
 from hooknet.training.batches import Batch, prepare
 from hooknet.training.losses import weight_decay
 from hooknet.training.optimiser import optimiser
-from hooknet.training.scored import Scored
+from hooknet.training.parts import checkpointed, joined
+from hooknet.training.scored import ONCE_AN_EPOCH, Scored
 from hooknet.training.segmentation_loss import SegmentationLoss
 
 Forward = Callable[[Sequence[Tensor]], Outputs]
@@ -64,15 +65,13 @@ class Segmentation(Scored):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of one mini-batch."""
         views, labels = self._prepare(batch, augment=True)
-        terms = self._loss.terms(self._outputs(self._patches(views)), labels, self.current_epoch)
+        terms = self._loss.terms(self._in_parts(self._patches(views)), labels, self.current_epoch)
         for name, value in terms.items():
-            self.log(f"train_{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(views))
+            self.log(f"train_{name}", value.detach(), batch_size=len(views), **ONCE_AN_EPOCH)
         loss = torch.stack(list(terms.values())).sum()
         if self._options.l2 > 0:
             loss = loss + weight_decay(self.network.regularised_kernels(), self._options.l2)
-        self.log(
-            "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(views)
-        )
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(views), **ONCE_AN_EPOCH)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -85,6 +84,18 @@ class Segmentation(Scored):
         meant = labels[0] > 0 if self._options.normalise == "annotated" else torch.ones_like(labels[0])
         predicted = outputs.logits[0].argmax(dim=1).cpu().numpy() + 1
         self._validated(labels[0].cpu().numpy(), predicted, float(loss), int(meant.sum()))
+
+    def _in_parts(self, patches: list[Tensor]) -> Outputs:
+        """What the network gives, of one part of the mini-batch after the other where memory shall be saved.
+
+        Then nothing inside the network is kept for the gradient but computed once more, part by part; the loss
+        sees the whole mini-batch all the same.
+        """
+        parts = min(self._options.accumulate, len(patches[0]))
+        if parts == 1:
+            return self._outputs(patches)
+        each = zip(*(one.chunk(parts) for one in patches), strict=True)
+        return joined([checkpointed(self.network, self._outputs, list(one)) for one in each])
 
     def _patches(self, views: Tensor) -> list[Tensor]:
         layout = torch.channels_last

@@ -25,8 +25,9 @@ from hooknet.errors import ConfigError, MaskError
 from hooknet.io.probabilities import Probabilities
 from hooknet.training.batches import Batch, reading
 from hooknet.training.loop import TrainFiles, Training, fit, stamps
+from hooknet.training.ranks import OwnShare, Shares
 from hooknet.training.refiner_loss import RefinerLoss
-from hooknet.training.scored import ADAM_EPSILON, Scored
+from hooknet.training.scored import ADAM_EPSILON, ONCE_AN_EPOCH, Scored
 from hooknet.training.weights import checkpoint_spec, new_refiner
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,7 @@ class Refinement(Scored):
         """The loss of one mini-batch."""
         images, labels = batch
         loss = self._loss(self._outputs(images), labels, self.current_epoch)
-        self.log(
-            "train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
-        )
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=len(labels), **ONCE_AN_EPOCH)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -102,8 +101,7 @@ def train_refiner(
             draws,
             checkpoint_spec(run, (*training, *validation)),
             _identity(run, training, validation),
-            options.epochs,
-            options.stop_after,
+            options,
             options.accumulate,
         ),
         files,
@@ -157,11 +155,14 @@ def _loaders(
     steps = ceil(options.passes * len(shown) / options.batch)
     training = DataLoader(
         shown.augmented(SlideStrengths(**run.settings.augment.model_dump()), run.seed),
-        batch_sampler=EpochSampler(draws, steps),
+        batch_sampler=Shares(EpochSampler(draws, steps)),
         **reading(0),
     )
     checking = DataLoader(
-        checked, batch_size=options.batch, sampler=[(0, one) for one in range(len(checked))], **reading(0)
+        checked,
+        batch_size=options.batch,
+        sampler=OwnShare([(0, one) for one in range(len(checked))]),
+        **reading(0),
     )
     return training, checking
 

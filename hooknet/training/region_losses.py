@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from hooknet.training.losses import class_numbers, precise
+from hooknet.training.ranks import summed
 
 #: Added above and below in Dice (HDC-HRNet description).
 SMOOTHING = 1e-5
@@ -25,9 +26,9 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     shares = precise(logits).softmax(dim=1) * annotated
     truth = one_hot(labels, shares.shape[1], shares.dtype)
     over = (0, 2, 3)
-    both, either = (shares * truth).sum(over), (shares + truth).sum(over)
+    both, either = summed((shares * truth).sum(over)), summed((shares + truth).sum(over))
     losses = 1 - (2 * both + SMOOTHING) / (either + SMOOTHING)
-    present = truth.sum(over) > 0
+    present = summed(truth.sum(over)) > 0
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 
@@ -40,7 +41,7 @@ def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
     entropies = cross_entropies(logits, labels)
     # 1 - p without cancellation; 0 where nothing is annotated.
     missed = -(-entropies).expm1()
-    return (missed.square() * entropies).sum() / (labels > 0).sum().clamp(min=1)
+    return summed((missed.square() * entropies).sum()) / summed((labels > 0).sum()).clamp(min=1)
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
