@@ -22,6 +22,7 @@ rule make_demo_slide:
         mem_mb=2000,
         runtime=10,
     params:
+        code=running("make-demo-slide"),
         dataset=phantom_dataset,
         settings=phantom_settings,
     shell:

@@ -23,6 +23,8 @@ rule evaluate:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=running("evaluate"),
     shell:
         "python -m hooknet evaluate --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --prediction {input.prediction:q} --output {output.counts:q} --windows {output.windows:q}"
@@ -46,6 +48,7 @@ rule compare:
         mem_mb=1000,
         runtime=20,
     params:
+        code=running("compare"),
         settings=report_settings,
     shell:
         "python -m hooknet compare --dataset {wildcards.dataset:q} --splits {input.splits:q}"
@@ -87,6 +90,7 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
+        code=running("report"),
         settings=report_settings,
         folder=report_folder,
         options=report_options,

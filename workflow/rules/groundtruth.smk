@@ -25,6 +25,7 @@ rule check_slide:
         mem_mb=1000,
         runtime=10,
     params:
+        code=running("check-slide"),
         settings=check_settings,
     shell:
         "python -m hooknet check-slide --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
@@ -50,6 +51,7 @@ rule read_annotations:
         mem_mb=2000,
         runtime=20,
     params:
+        code=running("read-annotations"),
         settings=annotation_settings,
     shell:
         "python -m hooknet read-annotations --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
@@ -75,6 +77,7 @@ rule rasterise:
         mem_mb=2000,
         runtime=60,
     params:
+        code=running("rasterise"),
         settings=rasterise_settings,
     shell:
         "python -m hooknet rasterise --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
@@ -98,6 +101,7 @@ rule detect_tissue:
         mem_mb=2000,
         runtime=20,
     params:
+        code=running("detect-tissue"),
         settings=tissue_settings,
     shell:
         "python -m hooknet detect-tissue --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
@@ -123,6 +127,7 @@ rule index_centres:
         mem_mb=2000,
         runtime=60,
     params:
+        code=running("index-centres"),
         settings=centre_settings,
     shell:
         "python -m hooknet index-centres --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
@@ -146,6 +151,7 @@ checkpoint make_splits:
         mem_mb=1000,
         runtime=10,
     params:
+        code=running("make-splits"),
         settings=split_settings,
         folder=splits_folder,
     shell:

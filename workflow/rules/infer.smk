@@ -28,6 +28,7 @@ rule infer:
         mem_mb=8000,
         runtime=480,
     params:
+        code=running("infer"),
         settings=infer_settings,
         options=infer_options,
     shell:
@@ -60,6 +61,7 @@ rule export:
         mem_mb=2000,
         runtime=60,
     params:
+        code=running("export"),
         format=export_format,
     shell:
         "python -m hooknet export --input {input.map:q} --format {params.format} --output {output.file:q}"

@@ -25,6 +25,8 @@ rule measure_boundaries:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        code=running("measure-boundaries"),
     shell:
         "python -m hooknet measure-boundaries --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --prediction {input.prediction:q} --output {output.table:q} > {log:q} 2>&1"
@@ -47,6 +49,7 @@ rule measure_volume:
         mem_mb=4000,
         runtime=60,
     params:
+        code=running("measure-volume"),
         settings=volume_settings,
         dataset=run_dataset,
         slides=run_slides_folder,
@@ -73,6 +76,8 @@ rule measure_calibration:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=running("measure-calibration"),
     shell:
         "python -m hooknet measure-calibration --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --probabilities {input.probabilities:q} --output {output.table:q} > {log:q} 2>&1"
@@ -94,6 +99,8 @@ rule quantify:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=running("quantify"),
     shell:
         "python -m hooknet quantify --slide {wildcards.slide:q} --map {input.map:q} --tissue {input.tissue:q}"
         " --output {output.table:q} > {log:q} 2>&1"
@@ -116,6 +123,7 @@ rule detect_objects:
         mem_mb=4000,
         runtime=60,
     params:
+        code=running("detect-objects"),
         settings=object_settings,
         dataset=run_dataset,
         options=detect_options,
@@ -141,6 +149,7 @@ rule match_objects:
         mem_mb=4000,
         runtime=60,
     params:
+        code=running("match-objects"),
         settings=object_settings,
         dataset=run_dataset,
     shell:

@@ -1,7 +1,19 @@
 """Functions that name the parameters of rules.
 
-Each rule carries a digest of what its outputs depend on, so that it runs again when that changes, and only then.
+Each rule carries a digest of the settings that its outputs depend on, and one of the code behind its command, so that
+it runs again when these change, and only then.
 """
+
+from hooknet.config.code import code_of
+
+
+def running(command):
+    """The code behind a command, as a parameter of its rule."""
+
+    def code(wildcards):
+        return code_of(command)
+
+    return code
 
 
 def phantom_dataset(wildcards):

@@ -32,6 +32,7 @@ rule fit_clusters:
         mem_mb=8000,
         runtime=120,
     params:
+        code=running("fit-clusters"),
         settings=cluster_settings,
         folder=run_slides_folder,
     shell:
@@ -71,6 +72,7 @@ rule train_classifier:
         mem_mb=12000,
         runtime=4320,
     params:
+        code=running("train-classifier"),
         settings=train_settings,
         folder=run_slides_folder,
         options=clusters_options,
@@ -107,6 +109,7 @@ rule classify_patches:
         mem_mb=4000,
         runtime=120,
     params:
+        code=running("classify-patches"),
         settings=infer_settings,
         options=infer_options,
     shell:
@@ -144,6 +147,7 @@ rule train_refiner:
         mem_mb=16000,
         runtime=4320,
     params:
+        code=running("train-refiner"),
         settings=train_settings,
         folder=run_slides_folder,
         state="results/runs/{run}/state",
@@ -177,6 +181,7 @@ rule refine:
         mem_mb=4000,
         runtime=60,
     params:
+        code=running("refine"),
         settings=infer_settings,
         options=refine_options,
     shell:
@@ -210,6 +215,7 @@ rule paint_tissue:
         mem_mb=2000,
         runtime=20,
     params:
+        code=running("paint-tissue"),
         settings=infer_settings,
     shell:
         "python -m hooknet paint-tissue --run {wildcards.run:q} --slide {wildcards.slide:q}"

@@ -34,6 +34,7 @@ rule train:
         mem_mb=12000,
         runtime=4320,
     params:
+        code=running("train"),
         settings=train_settings,
         folder=run_slides_folder,
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
