@@ -40,11 +40,18 @@ def run(
             "free by default. On a GPU tiles go by what is free there.",
         ),
     ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option(
+            help="Predict the rows of one of so many bands alone, such as 2of5; join-bands joins them."
+        ),
+    ] = None,
     datasets: Datasets = DATASETS_FILE,
     experiments: Experiments = EXPERIMENTS_FILE,
 ) -> None:
     """Write the map."""
     from hooknet.config.run import DenseRun, of_kind
+    from hooknet.inference.bands import Band
     from hooknet.inference.whole_slide import MapFiles, infer
 
     chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "infer")
@@ -52,6 +59,8 @@ def run(
         chosen,
         chosen.dataset.slide(slide),
         checkpoint,
-        MapFiles(output, probabilities, tissue, tuple(labels or ())),
+        MapFiles(
+            output, probabilities, tissue, tuple(labels or ()), None if band is None else Band.named(band)
+        ),
         None if memory is None else int(memory * 1e6),
     )

@@ -25,6 +25,7 @@ COMMANDS = (
     "make_splits",
     "train",
     "infer",
+    "join_bands",
     "fit_clusters",
     "train_classifier",
     "classify_patches",

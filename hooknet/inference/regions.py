@@ -22,17 +22,21 @@ Pixels = NDArray[np.bool_]
 class Wanted:
     """``inside`` None wants everything; ``annotated`` (a label mask) adds its pixels, so that none goes unscored.
 
-    Decided pixel by pixel, so it does not depend on how a slide is cut into tiles.
+    ``rows``: of the grid that is asked for, from one to before another; None for all.  Decided pixel by pixel, so it
+    does not depend on how a slide is cut into tiles.
     """
 
     inside: LabelRaster | None
     annotated: tuple[LabelRaster, ...] = ()
+    rows: tuple[int, int] | None = None
 
     def pixels(self, grid: RasterGrid, column: int, row: int, width: int, height: int) -> Pixels:
         """Which of a block of ``grid``'s pixels (height, width) are wanted; none outside the slide."""
         wanted = np.zeros((height, width), bool)
         left, top = max(0, -column), max(0, -row)
         right, bottom = min(width, grid.width - column), min(height, grid.height - row)
+        if self.rows is not None:
+            top, bottom = max(top, self.rows[0] - row), min(bottom, self.rows[1] - row)
         if left >= right or top >= bottom:
             return wanted
         place = (column + left, row + top, right - left, bottom - top)
@@ -50,7 +54,7 @@ class Wanted:
         Memory: a strip of cells.
         """
         rows, columns = -(-grid.height // side), -(-grid.width // side)
-        if self.inside is None:
+        if self.inside is None and self.rows is None:
             return np.ones((rows, columns), bool)
         found = np.zeros((rows, columns), bool)
         at_once = max(1, STRIP_PIXELS // (columns * side * side))  # rows of cells

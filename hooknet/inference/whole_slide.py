@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
+from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
@@ -39,12 +40,16 @@ SHUFFLED_TILE = 1244
 
 @dataclass(frozen=True)
 class MapFiles:
-    """The map and probabilities to write; the tissue mask and the label masks to cover."""
+    """The map and probabilities to write; the tissue mask and the label masks to cover.
+
+    ``band``: which rows of the map to predict, where several jobs share a slide.
+    """
 
     output: Path
     probabilities: Path | None
     tissue: Path | None
     labels: tuple[Path, ...]
+    band: Band | None = None
 
 
 def load_network(run: DenseRun, path: Path, slide: str) -> Network:
@@ -131,15 +136,24 @@ def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, fi
             bands = create_probabilities(files.probabilities, grid, label_map.names)
             shares = Canvas(grid.width, grid.height, len(label_map), stack.enter_context(bands).write)
         stages = Stages()
-        if work.plan.places:
+        here = work if files.band is None else _in_band(work, files.band)
+        if here.plan.places:
+            # Chosen for the whole slide, so that all bands of it are computed alike.
             views = views_of(work, work.plan.places[work.plan.fullest])
             job = Job(tile, len(work.plan.places), run.settings.train.threads, shares is not None)
             engine = choose(network, job, options, views)
             tell = stack.enter_context(progress(slide, "tiles"))
-            stages = segment(work, engine, Canvases(canvas, shares), tell)
+            stages = segment(here, engine, Canvases(canvas, shares), tell)
     logger.info("%s: views of %s px every %d px; %s", slide, tile.sizes, tile.stride, stages)
-    tell_classes(slide, label_map.names, seen)
+    if files.band is None:  # of bands the joined map is told
+        tell_classes(slide, label_map.names, seen)
     return stages
+
+
+def _in_band(work: Segmenting, band: Band) -> Segmenting:
+    """The part of the work that lies in a band, with tiles where they are for the whole slide."""
+    wanted = replace(work.wanted, rows=band.rows(work.grid.height))
+    return replace(work, wanted=wanted, plan=plan_of(work.plan.tile, work.grid, wanted))
 
 
 def _writes(writer: MaskWriter, seen: np.ndarray) -> Callable[[int, int, Piece], None]:
