@@ -60,6 +60,7 @@ class InferOptions(EngineOptions):
     tile: Count | None = None
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
+    split_gb: PositiveFloat | None = None
 
 
 class DenseSettings(ExperimentSettings):
@@ -106,6 +107,11 @@ class DenseSettings(ExperimentSettings):
     def keeps_probabilities(self) -> bool:
         """Whether ``probabilities/SLIDE.tif`` is written beside the map."""
         return self.infer.probabilities
+
+    @property
+    def splits(self) -> bool:
+        """Whether large slides are predicted by several jobs each."""
+        return self.infer.split_gb is not None
 
     @property
     def read_spacings(self) -> tuple[float, ...]:

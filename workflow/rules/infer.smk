@@ -19,7 +19,7 @@ rule infer:
     benchmark:
         "results/benchmarks/infer/{run}/{slide}.tsv"
     wildcard_constraints:
-        run=names_of(DenseRun, keeps_probabilities=False),
+        run=names_of(DenseRun, keeps_probabilities=False, splits=False),
     conda:
         "../../envs/hooknet.yaml"
     threads: infer_threads
@@ -42,7 +42,7 @@ use rule infer as infer_with_probabilities with:
         map="results/runs/{run}/maps/{slide}.tif",
         probabilities="results/runs/{run}/probabilities/{slide}.tif",
     wildcard_constraints:
-        run=names_of(DenseRun, keeps_probabilities=True),
+        run=names_of(DenseRun, keeps_probabilities=True, splits=False),
 
 
 rule export:

@@ -137,6 +137,18 @@ def infer_options(wildcards, input, output):
     return " ".join(flags)
 
 
+def band_options(wildcards, input, output):
+    return f"--band {wildcards.band} {infer_options(wildcards, input, output)}"
+
+
+def join_options(wildcards, input, output):
+    flags = [f"--band {quote(path)}" for path in input.bands]
+    if "probabilities" in output.keys():
+        flags += [f"--shares {quote(path)}" for path in input.shares]
+        flags.append(f"--probabilities {quote(output.probabilities)}")
+    return " ".join(flags)
+
+
 def run_dataset(wildcards):
     return RUNS[wildcards.run].dataset_name
 
