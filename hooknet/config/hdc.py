@@ -188,6 +188,12 @@ class HDCHRNetSettings(DenseSettings):
         next(iter(self.network_settings(len(names)).shape.tiles(self.infer.rim)))
 
     @model_validator(mode="after")
+    def _by_torch(self) -> HDCHRNetSettings:
+        if self.infer.engine == "openvino":
+            raise ValueError("infer.engine openvino: it cannot compile an hdc_hrnet; set it to auto or torch")
+        return self
+
+    @model_validator(mode="after")
     def _one_spacing(self) -> HDCHRNetSettings:
         if len(self.spacings) != 1:
             raise ValueError(

@@ -76,6 +76,8 @@ def kinds(device: torch.device, work: float, options: EngineOptions) -> Iterator
 def candidates(network: Network, job: Job, options: EngineOptions) -> Iterator[Candidate[Engine]]:
     """Engines of tiles in the order in which they are preferred.  CheckpointError where a wanted one cannot be."""
     device, tile, shares = next(network.parameters()).device, job.tile, job.shares
+    if not network.shape.compiles and options.engine == "auto":
+        options = options.model_copy(update={"engine": "torch"})
     for name, precision in kinds(device, network.shape.tile_work(tile) * job.tiles, options):
         if name == "OpenVINO":
             make: Callable[[], Engine] = partial(

@@ -64,6 +64,11 @@ class DenseShape(ABC):
 
     @property
     @abstractmethod
+    def compiles(self) -> bool:
+        """Whether OpenVINO can compile the network."""
+
+    @property
+    @abstractmethod
     def is_seamless(self) -> bool:
         """Whether a pixel comes out the same in every tile: nothing in the network depends on all of a tile."""
 

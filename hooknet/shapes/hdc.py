@@ -119,6 +119,11 @@ class HDCShape(DenseShape):
         return self.stem_stride << (STREAMS - 1)
 
     @property
+    def compiles(self) -> bool:
+        """No: OpenVINO 2026.4 dies of it (segmentation fault in compile_model), whatever blocks and head."""
+        return False
+
+    @property
     def is_seamless(self) -> bool:
         """No: normalisation of groups, attention and Fourier modes see all of a tile."""
         return False

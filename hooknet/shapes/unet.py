@@ -89,6 +89,11 @@ class UNetShape(DenseShape):
         return stride_unit(self.settings.spacings, self.settings.depth)
 
     @property
+    def compiles(self) -> bool:
+        """It does."""
+        return True
+
+    @property
     def is_seamless(self) -> bool:
         """Yes: all is local, and tiles pool on one grid."""
         return True

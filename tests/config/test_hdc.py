@@ -52,6 +52,7 @@ def test_stages_may_be_of_other_blocks_each():
     ("changes", "told"),
     [
         ({"spacings": [0.5, 1.0]}, "an hdc_hrnet has one spacing, found"),
+        ({"infer": {"engine": "openvino"}}, "infer.engine openvino: it cannot compile an hdc_hrnet"),
         ({"network": {"block": "swin", "stages": [{"dilations": [1, 2]}, {}, {}]}},
          r"stages.0.dilations: found \[1, 2\] for block 'swin', which has none"),
         ({"network": {"stages": [{"blocks": 3, "dilations": [1]}, {}, {}]}}, "1 dilations for 3 blocks"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import made_networks
+import made_runs
 import made_slides
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from hooknet.inference.dense import views_of
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.openvino_engine import OpenVinoEngine
 from hooknet.io.slides import Slide
+from hooknet.training.weights import new_network
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="the package openvino is not installed"
@@ -293,3 +295,11 @@ def test_bf16_by_autocast_keeps_nearly_every_class(noise_slide):
     found = agreement(network, TorchEngine(network, job.tile, False, "bf16"), views)
     assert 1e-5 < found.difference < 0.1
     assert found.share > 0.98
+
+
+def test_networks_that_openvino_dies_of_are_computed_by_torch_however_large_a_slide_is(monkeypatch):
+    monkeypatch.setattr(choice.openvino_engine, "is_installed", lambda: True)
+    monkeypatch.setattr(choice.openvino_engine, "has_bf16", lambda: False)
+    network = new_network(made_runs.make_hdc_run())
+    job = Job(next(iter(network.shape.tiles(None))), 10**9, 1, False)
+    assert [one.name for one in choice.candidates(network, job, InferOptions())] == ["torch"]
