@@ -21,8 +21,8 @@ rule evaluate:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=60),
     shell:
         "python -m hooknet evaluate --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --prediction {input.prediction:q} --output {output.counts:q} --windows {output.windows:q}"
@@ -43,8 +43,8 @@ rule compare:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=memory(1000),
+        runtime=minutes(20),
     params:
         settings=report_settings,
     shell:
@@ -84,8 +84,8 @@ rule report:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=60),
     params:
         settings=report_settings,
         folder=report_folder,

@@ -22,8 +22,8 @@ rule check_slide:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         settings=check_settings,
     shell:
@@ -47,8 +47,8 @@ rule read_annotations:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(20),
     params:
         settings=annotation_settings,
     shell:
@@ -72,8 +72,8 @@ rule rasterise:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=20),
     params:
         settings=rasterise_settings,
     shell:
@@ -95,8 +95,8 @@ rule detect_tissue:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(10, per_gb=20),
     params:
         settings=tissue_settings,
     shell:
@@ -120,8 +120,8 @@ rule index_centres:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=300),
     params:
         settings=centre_settings,
     shell:
@@ -143,8 +143,8 @@ checkpoint make_splits:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         settings=split_settings,
         folder=splits_folder,

@@ -23,8 +23,8 @@ rule measure_boundaries:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=300),
     shell:
         "python -m hooknet measure-boundaries --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --prediction {input.prediction:q} --output {output.table:q} > {log:q} 2>&1"
@@ -44,8 +44,8 @@ rule measure_volume:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         settings=volume_settings,
         dataset=run_dataset,
@@ -71,8 +71,8 @@ rule measure_calibration:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(30, per_gb=300),
     shell:
         "python -m hooknet measure-calibration --slide {wildcards.slide:q} --truth {input.truth:q}"
         " --probabilities {input.probabilities:q} --output {output.table:q} > {log:q} 2>&1"
@@ -92,8 +92,8 @@ rule quantify:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=300),
     shell:
         "python -m hooknet quantify --slide {wildcards.slide:q} --map {input.map:q} --tissue {input.tissue:q}"
         " --output {output.table:q} > {log:q} 2>&1"
@@ -113,8 +113,8 @@ rule detect_objects:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=600),
     params:
         settings=object_settings,
         dataset=run_dataset,
@@ -138,8 +138,8 @@ rule match_objects:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=600),
     params:
         settings=object_settings,
         dataset=run_dataset,

@@ -29,8 +29,8 @@ rule fit_clusters:
         "../../envs/hooknet.yaml"
     threads: infer_threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(8000),
+        runtime=minutes(120, per_gb=60),
     params:
         settings=cluster_settings,
         folder=run_slides_folder,
@@ -68,8 +68,8 @@ rule train_classifier:
     threads: train_threads
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=4320,
+        mem_mb=train_memory,
+        runtime=train_minutes,
     params:
         settings=train_settings,
         folder=run_slides_folder,
@@ -104,14 +104,15 @@ rule classify_patches:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=infer_memory,
+        runtime=infer_minutes,
+        attempt=attempt_number,
     params:
         settings=infer_settings,
         options=infer_options,
     shell:
         "python -m hooknet classify-patches --run {wildcards.run:q} --slide {wildcards.slide:q}"
-        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory {resources.mem_mb}"
+        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory $(({resources.mem_mb} / {resources.attempt}))"
         " {params.options} > {log:q} 2>&1"
 
 
@@ -141,8 +142,8 @@ rule train_refiner:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=4320,
+        mem_mb=train_memory,
+        runtime=train_minutes,
     params:
         settings=train_settings,
         folder=run_slides_folder,
@@ -174,8 +175,8 @@ rule refine:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=infer_memory,
+        runtime=infer_minutes,
     params:
         settings=infer_settings,
         options=refine_options,
@@ -207,8 +208,8 @@ rule paint_tissue:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(20),
     params:
         settings=infer_settings,
     shell:
