@@ -239,17 +239,17 @@ def wait_until_idle(timeout: float = 60) -> None:
     raise TimeoutError(f"the nodes were not ready within {timeout:g} s: {told.stdout}{told.stderr}")
 
 
-def wait_until_down(node: str, timeout: float = 120) -> None:
-    """Until the controller has noticed that a node is lost."""
+def wait_until_silent(node: str, timeout: float = 120) -> None:
+    """Until the controller has noticed that a node does not answer (its state is marked with a star, or down)."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         told = subprocess.run(
             ["sinfo", "-h", "-n", node, "-o", "%t"], capture_output=True, text=True, check=True
         )
-        if told.stdout.startswith("down"):
+        if "*" in told.stdout or told.stdout.startswith("down"):
             return
         time.sleep(0.5)
-    raise TimeoutError(f"node {node} was not taken for lost within {timeout:g} s: {told.stdout}")
+    raise TimeoutError(f"node {node} still answers after {timeout:g} s: {told.stdout}")
 
 
 @contextlib.contextmanager

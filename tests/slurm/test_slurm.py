@@ -123,7 +123,7 @@ class Faults:
 
     def lost(self, job: dict[str, str]) -> None:
         self.cluster.lose_node(job["NodeList"])
-        slurm_cluster.wait_until_down(job["NodeList"])
+        slurm_cluster.wait_until_silent(job["NodeList"])
         self.cluster.start_node(job["NodeList"])
 
 
