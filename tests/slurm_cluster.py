@@ -43,8 +43,6 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=NoShared,OverMemoryKill
 AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/filetxt
-JobCompLoc={folder}/finished.txt
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=1,sched_interval=5,bf_interval=5
@@ -116,12 +114,6 @@ class Cluster:
             if f"[{number}." in words:
                 for pid in descendants(step):
                     os.kill(pid, signal.SIGSTOP)
-
-    def finished(self) -> list[dict[str, str]]:
-        """A record of each job that has ended, each of its runs by itself, in the order of their ends."""
-        path = self.folder / "finished.txt"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
 
 
 def jobs(*options: str) -> list[dict[str, str]]:
