@@ -15,7 +15,7 @@ setup: .venv/.ok           ## The virtual environment, from constraints.txt
 .venv/.ok: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hooknet needs Python 3.11 or newer, found " + sys.version.split()[0] + "; run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx,openvino]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx,openvino,slurm,cluster,kubernetes]"
 	touch $@
 
 demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/index.html

@@ -11,8 +11,8 @@ import torch
 from benchmarks.networks import PAPER, paper_network
 from benchmarks.table import MIB, Table, measured, now_mib, peak_mib
 from hooknet.inference.engines import Engine, TorchEngine
-from hooknet.inference.memory import tile_bytes
 from hooknet.inference.openvino_engine import OpenVinoEngine
+from hooknet.shapes.memory import tile_bytes
 
 CASES = (
     ("hooknet", 4, 1244),

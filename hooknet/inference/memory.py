@@ -1,4 +1,4 @@
-"""How much memory a tile's feature maps take, and how much there is."""
+"""How much memory there is, and whether a tile's feature maps fit it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from typing import Final
 import torch
 
 from hooknet.shapes.dense import DenseShape
+from hooknet.shapes.memory import BESIDES, tile_bytes
 from hooknet.shapes.tiles import Tile
 
-#: Bytes held per number of :meth:`DenseShape.tile_values`, in fp32, and what there is of its own: measured by
-#: ``python -m benchmarks memory``, the most over engines, networks and tiles.
-BYTES_PER_VALUE: Final = 6.2
-OWN_BYTES: Final = 64 << 20
 #: Maps of more numbers are beyond the indices that fast kernels count with.
 MOST_VALUES: Final = 2**31
-#: What a process holds besides: libraries, views, blocks kept for later tiles, a row of the map's blocks.
-BESIDES: Final = 2 << 30
 #: Of what is free now so much may be taken: others live on the machine too.
 SHARE: Final = 0.5
 DEVICE_SHARE: Final = 0.85
@@ -44,11 +39,6 @@ def fits(shape: DenseShape, budget: float) -> Callable[[Tile], bool]:
         return shape.largest_values(tile) < MOST_VALUES and tile_bytes(shape, tile) <= budget
 
     return allowed
-
-
-def tile_bytes(shape: DenseShape, tile: Tile) -> float:
-    """Bytes that a tile takes at most: its feature maps, and the weights once more in an order of the engine's."""
-    return shape.tile_values(tile) * BYTES_PER_VALUE + 4 * shape.parameter_count + OWN_BYTES
 
 
 def network_budget(device: torch.device, memory: int | None) -> float:

@@ -19,7 +19,7 @@ from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
-from hooknet.inference.memory import OutOfMemory, fits, network_budget, tile_bytes
+from hooknet.inference.memory import OutOfMemory, fits, network_budget
 from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted, open_inside
 from hooknet.inference.stages import Stages
@@ -31,6 +31,7 @@ from hooknet.io.probabilities import create_probabilities
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
+from hooknet.shapes.memory import tile_bytes
 
 logger = logging.getLogger(__name__)
 

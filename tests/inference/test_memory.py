@@ -4,15 +4,14 @@ import torch
 
 from hooknet.inference import memory
 from hooknet.inference.memory import (
-    BESIDES,
     OutOfMemory,
     fits,
     free_bytes,
     network_budget,
     noticing_out_of_memory,
-    tile_bytes,
 )
 from hooknet.shapes.hooknet import HookNetSettings
+from hooknet.shapes.memory import BESIDES, tile_bytes
 
 SHAPE = HookNetSettings(spacings=(0.5, 8.0), classes=6, filters=64, patch_size=284).shape
 

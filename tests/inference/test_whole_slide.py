@@ -16,12 +16,13 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError, MaskError, SlideError
 from hooknet.inference.engines import TorchEngine
-from hooknet.inference.memory import BESIDES, OutOfMemory, tile_bytes
+from hooknet.inference.memory import OutOfMemory
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
 from hooknet.io.masks import Mask
 from hooknet.io.rasters import quiet
 from hooknet.io.slides import Slide
 from hooknet.models.checkpoint import save_checkpoint
+from hooknet.shapes.memory import BESIDES, tile_bytes
 from hooknet.training.weights import checkpoint_spec, new_network
 
 SHAPE = (150, 211)

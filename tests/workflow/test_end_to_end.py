@@ -9,7 +9,7 @@ import zipfile
 import browser
 import made_workflow
 import pytest
-import torch
+from compared import assert_the_same
 from made_workflow import ENVIRONMENT, EXPERIMENTS, SYSTEMS, command, jobs, snakemake
 
 # Long enough an epoch to be killed in the middle of the training.
@@ -21,16 +21,6 @@ def with_train(system, **settings):
     changed = copy.deepcopy(EXPERIMENTS)
     changed["experiments"][system]["train"] = settings
     return changed
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A complete run; not to be changed."""
-    folder = tmp_path_factory.mktemp("run")
-    made_workflow.write(folder)
-    found = snakemake(folder)
-    assert found.returncode == 0, found.stdout
-    return folder
 
 
 def copied(folder, tmp_path):
@@ -170,35 +160,6 @@ def kill_when(folder, results, there, tries=5):
         if there() and not any(path.exists() for path in results):
             return
     pytest.fail("the run was never caught at the place where it was to be killed")
-
-
-def contents(folder):
-    """What a run is judged by: tensors, maps, masks, indices and counts."""
-    results = folder / "results"
-    files = {
-        str(path.relative_to(results)): path.read_bytes()
-        for pattern in ("runs/*/maps/*", "runs/*/counts/*/*", "runs/*/metrics.csv", "slides/tiny/**/*")
-        for path in results.glob(pattern)
-        if path.is_file()
-    }
-    tensors = {
-        f"{path.parent.name}/{path.name}/{name}": tensor
-        for path in results.glob("runs/*/*.ckpt")
-        for name, tensor in torch.load(path, weights_only=True)["state"].items()
-    }
-    assert files
-    assert tensors
-    return files, tensors
-
-
-def assert_the_same(folder, other):
-    files, tensors = contents(folder)
-    wanted_files, wanted_tensors = contents(other)
-    assert list(files) == list(wanted_files)
-    assert [name for name in files if files[name] != wanted_files[name]] == []
-    assert list(tensors) == list(wanted_tensors)
-    assert [name for name in tensors if not torch.equal(tensors[name], wanted_tensors[name])] == []
-    assert not list((folder / "results").rglob("*partial*"))
 
 
 def finish(folder, undisturbed):

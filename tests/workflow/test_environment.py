@@ -46,7 +46,9 @@ def test_environment_and_constraints_agree_on_every_version():
     assert {name: known.get(name) for name in conda_pins()} == conda_pins()
 
 
-@pytest.mark.parametrize("extra", [None, "dev", "keras", "onnx", "openvino"])
+@pytest.mark.parametrize(
+    "extra", [None, "dev", "keras", "onnx", "openvino", "slurm", "cluster", "kubernetes"]
+)
 def test_constraints_pin_every_dependency(extra):
     assert set(dependencies(extra)) <= set(constraints())
 
@@ -68,3 +70,41 @@ def test_pins_are_within_what_the_package_asks_for():
 
 def test_channels_need_no_licence():
     assert environment()["channels"] == ["conda-forge", "nodefaults"]
+
+
+def dockerfile():
+    """The instructions of the container's recipe, continued lines joined."""
+    lines = (ROOT / "envs" / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    return [line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_the_container_is_built_of_the_constraints_and_of_extras_that_there_are():
+    runs = [rest for word, rest in dockerfile() if word == "RUN"]
+    (install,) = [rest for rest in runs if "-c constraints.txt" in rest]
+    extras = re.search(r'"\.\[([a-z,]+)\]"', install)[1].split(",")
+    assert {"slurm", "cluster", "kubernetes"} <= set(extras)
+    for extra in extras:
+        assert set(dependencies(extra)) <= set(constraints())
+    # Whatever is installed besides is the package itself, without dependencies.
+    others = [rest for rest in runs if "pip install" in rest and rest != install]
+    assert all("pip install --no-deps ." in rest for rest in others)
+
+
+def test_the_container_has_the_python_of_the_environment():
+    (start,) = [rest for word, rest in dockerfile() if word == "FROM"]
+    python = next(one for one in environment()["dependencies"] if str(one).startswith("python="))
+    assert start.startswith(f"python:{python.removeprefix('python=')}-slim")
+
+
+def test_the_container_s_recipe_is_sound():
+    known = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "CMD"}
+    assert {word for word, _ in dockerfile()} <= known
+    for word, rest in dockerfile():
+        if word == "COPY":
+            *sources, _ = rest.split()
+            assert [one for one in sources if not (ROOT / one).exists()] == []
+        if word == "RUN":
+            assert "sudo" not in rest
+            assert "latest" not in rest
+        if word == "WORKDIR":
+            assert rest.startswith("/")

@@ -43,8 +43,8 @@ rule join_bands:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=60),
     params:
         code=running("join-bands"),
         options=join_options,

@@ -19,8 +19,8 @@ rule make_demo_slide:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         code=running("make-demo-slide"),
         dataset=phantom_dataset,

@@ -21,8 +21,8 @@ rule evaluate:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=60),
     params:
         code=running("evaluate"),
     shell:
@@ -45,8 +45,8 @@ rule compare:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=memory(1000),
+        runtime=minutes(20),
     params:
         code=running("compare"),
         settings=report_settings,
@@ -87,8 +87,8 @@ rule report:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=60),
     params:
         code=running("report"),
         settings=report_settings,

@@ -22,8 +22,8 @@ rule check_slide:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         code=running("check-slide"),
         settings=check_settings,
@@ -48,8 +48,8 @@ rule read_annotations:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(20),
     params:
         code=running("read-annotations"),
         settings=annotation_settings,
@@ -74,8 +74,8 @@ rule rasterise:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=20),
     params:
         code=running("rasterise"),
         settings=rasterise_settings,
@@ -98,8 +98,8 @@ rule detect_tissue:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(10, per_gb=20),
     params:
         code=running("detect-tissue"),
         settings=tissue_settings,
@@ -124,8 +124,8 @@ rule index_centres:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=300),
     params:
         code=running("index-centres"),
         settings=centre_settings,
@@ -148,8 +148,8 @@ checkpoint make_splits:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         code=running("make-splits"),
         settings=split_settings,

@@ -25,15 +25,16 @@ rule infer:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=infer_memory,
+        runtime=infer_minutes,
+        attempt=attempt_number,
     params:
         code=running("infer"),
         settings=infer_settings,
         options=infer_options,
     shell:
         "python -m hooknet infer --run {wildcards.run:q} --slide {wildcards.slide:q}"
-        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory {resources.mem_mb}"
+        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory $(({resources.mem_mb} / {resources.attempt}))"
         " {params.options} > {log:q} 2>&1"
 
 
@@ -58,8 +59,8 @@ rule export:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=600),
     params:
         code=running("export"),
         format=export_format,

@@ -23,8 +23,8 @@ rule measure_boundaries:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=300),
     params:
         code=running("measure-boundaries"),
     shell:
@@ -46,8 +46,8 @@ rule measure_volume:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         code=running("measure-volume"),
         settings=volume_settings,
@@ -74,8 +74,8 @@ rule measure_calibration:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(30, per_gb=300),
     params:
         code=running("measure-calibration"),
     shell:
@@ -97,8 +97,8 @@ rule quantify:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(2000),
+        runtime=minutes(20, per_gb=300),
     params:
         code=running("quantify"),
     shell:
@@ -120,8 +120,8 @@ rule detect_objects:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=600),
     params:
         code=running("detect-objects"),
         settings=object_settings,
@@ -146,8 +146,8 @@ rule match_objects:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=600),
     params:
         code=running("match-objects"),
         settings=object_settings,

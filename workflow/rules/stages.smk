@@ -29,8 +29,8 @@ rule fit_clusters:
         "../../envs/hooknet.yaml"
     threads: infer_threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(8000),
+        runtime=minutes(120, per_gb=60),
     params:
         code=running("fit-clusters"),
         settings=cluster_settings,
@@ -69,8 +69,8 @@ rule train_classifier:
     threads: train_threads
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=4320,
+        mem_mb=train_memory,
+        runtime=train_minutes,
     params:
         code=running("train-classifier"),
         settings=train_settings,
@@ -106,15 +106,16 @@ rule classify_patches:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=infer_memory,
+        runtime=infer_minutes,
+        attempt=attempt_number,
     params:
         code=running("classify-patches"),
         settings=infer_settings,
         options=infer_options,
     shell:
         "python -m hooknet classify-patches --run {wildcards.run:q} --slide {wildcards.slide:q}"
-        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory {resources.mem_mb}"
+        " --checkpoint {input.checkpoint:q} --output {output.map:q} --memory $(({resources.mem_mb} / {resources.attempt}))"
         " {params.options} > {log:q} 2>&1"
 
 
@@ -144,8 +145,8 @@ rule train_refiner:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=4320,
+        mem_mb=train_memory,
+        runtime=train_minutes,
     params:
         code=running("train-refiner"),
         settings=train_settings,
@@ -178,8 +179,8 @@ rule refine:
     threads: infer_threads
     resources:
         gpu=1,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=infer_memory,
+        runtime=infer_minutes,
     params:
         code=running("refine"),
         settings=infer_settings,
@@ -212,8 +213,8 @@ rule paint_tissue:
         "../../envs/hooknet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory(2000),
+        runtime=minutes(20),
     params:
         code=running("paint-tissue"),
         settings=infer_settings,

@@ -31,8 +31,8 @@ rule train:
     threads: train_threads
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=4320,
+        mem_mb=train_memory,
+        runtime=train_minutes,
     params:
         code=running("train"),
         settings=train_settings,

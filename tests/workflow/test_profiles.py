@@ -1,0 +1,188 @@
+import os
+import re
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+
+import made_workflow
+import pytest
+import yaml
+from made_workflow import BIN, ENVIRONMENT, ROOT
+
+PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
+EXECUTORS = {
+    "slurm": "slurm", "sge": "cluster_generic", "lsf": "lsf", "kubernetes": "kubernetes", "aws-batch": "aws_batch",
+}  # fmt: skip
+#: Engines whose jobs share no disk: everything is an object in a bucket, and a dry run looks there.
+CLOUDS = {"kubernetes", "aws-batch"}
+KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "eu-central-1"}
+
+
+def lines(name, file="config.yaml"):
+    return (ROOT / "profiles" / name / file).read_text().splitlines()
+
+
+def settings(name):
+    return yaml.safe_load("\n".join(lines(name)))
+
+
+@pytest.fixture(scope="module")
+def rule_names(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rules")
+    made_workflow.write(folder)
+    found = made_workflow.snakemake(folder, "--list-rules", "--quiet")
+    return set(re.findall(r"^(\w+)$", found.stdout, re.MULTILINE))
+
+
+class EmptyBucket(BaseHTTPRequestHandler):
+    """An object storage with one bucket, which is empty."""
+
+    def do_HEAD(self):
+        self.send_response(404 if self.path.strip("/").count("/") else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self):
+        body = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Nothing to the tests' output."""
+
+
+@pytest.fixture(scope="module")
+def empty_bucket():
+    """Its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyBucket) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def dry_run(folder, *options, environment=None):
+    words = [str(BIN / "snakemake"), "-s", str(ROOT / "Snakefile"), "-n", "--nocolor", *options]
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env={**ENVIRONMENT, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def asked(told, rule):
+    """Resource -> what the jobs of a rule ask for, in a dry run."""
+    found = re.findall(
+        rf"^(?:rule|checkpoint) {rule}:\n(?:    .*\n)*?    resources: (.*)", told, re.MULTILINE
+    )
+    assert found, rule
+    return [dict(part.split("=", 1) for part in one.split(", ") if "=" in part) for one in found]
+
+
+def test_there_are_the_profiles_that_are_spoken_of():
+    assert set(PROFILES) == {"default", *EXECUTORS}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_rules_that_profiles_name_exist(name, rule_names):
+    assert {"train", "infer", "report"} <= rule_names
+    for key in ("set-resources", "set-threads"):
+        assert set(settings(name).get(key, {})) <= rule_names
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("lsf", "lsf_extra"), ("kubernetes", "gpu_manufacturer"), ("aws-batch", "_gpus")]
+)
+def test_engines_with_another_word_for_a_gpu_are_told_for_every_rule_that_has_one(name, key):
+    texts = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    parts = re.split(r"^rule (\w+):$", texts, flags=re.MULTILINE)
+    with_gpu = {rule for rule, text in zip(parts[1::2], parts[2::2], strict=True) if "gpu=1" in text}
+    copies = dict(re.findall(r"^use rule (\w+) as (\w+) with:$", texts, re.MULTILINE))
+    with_gpu |= {copies[rule] for rule in with_gpu & set(copies)}
+    told = settings(name)["set-resources"]
+    assert {rule for rule, one in told.items() if key in one} == with_gpu
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_entry_of_a_profile_has_a_reason(name):
+    entries = [one for one in lines(name) if re.match(r"\s*(- )?[\w-]+(:|=)", one)]
+    assert len(entries) >= 4
+    assert [one for one in entries if "#" not in one] == []
+
+
+def test_every_limit_of_a_partition_has_a_reason():
+    entries = [one for one in lines("slurm", "partitions.yaml") if re.match(r"    \w+:", one)]
+    assert len(entries) == 7
+    assert [one for one in entries if "#" not in one] == []
+
+
+def test_no_rule_names_a_partition_queue_or_retries():
+    for path in (ROOT / "workflow").rglob("*.smk"):
+        words = set(re.findall(r"\w+(?=\s*[:=])", path.read_text()))
+        assert not words & {"slurm_partition", "partition", "qos", "lsf_queue", "slurm_extra", "retries"}, (
+            path
+        )
+
+
+@pytest.mark.parametrize("name", sorted(EXECUTORS))
+def test_jobs_are_tried_again_by_the_profile(name):
+    assert settings(name)["retries"] == 2
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_dry_runs(name, tmp_path, empty_bucket):
+    executor = EXECUTORS.get(name)
+    if executor and find_spec(f"snakemake_executor_plugin_{executor}") is None:
+        pytest.skip(f"the executor {executor} is not installed (see the extras in pyproject.toml)")
+    made_workflow.write(tmp_path)
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    options = ["--profile", f"profiles/{name}"]
+    if name == "default":
+        options += ["--cores", "1"]
+    if name in CLOUDS:
+        if find_spec("snakemake_storage_plugin_s3") is None:
+            pytest.skip("the storage plugin for S3 is not installed (see the extras in pyproject.toml)")
+        told = dry_run(tmp_path, *options, "--storage-s3-endpoint-url", empty_bucket, environment=KEYS)
+    else:
+        told = dry_run(tmp_path, *options)
+    assert {one["gpu"] for one in asked(told, "train")} == {"1"}
+    if executor == "lsf":
+        assert {one["lsf_extra"] for one in asked(told, "train")} == {"-gpu num=1"}
+    if executor == "aws_batch":
+        assert {one["_gpus"] for one in asked(told, "infer")} == {"1"}
+
+
+def test_resources_grow_with_the_slide(tmp_path):
+    made_workflow.write(tmp_path)
+    dataset = tmp_path / "config" / "datasets.yaml"
+    content = yaml.safe_load(dataset.read_text())
+    del content["datasets"]["tiny"]["phantom"]
+    content["datasets"]["tiny"]["files"] = {
+        "slide": "{id}.tif",
+        "annotation": "{id}.xml",
+        "truth": "{id}.truth.tif",
+    }
+    dataset.write_text(yaml.safe_dump(content))
+    for slide in ("a1", "b1", "c1"):
+        for ending in ("xml", "truth.tif"):
+            (tmp_path / f"{slide}.{ending}").touch()
+        (tmp_path / f"{slide}.tif").touch()
+    record = tmp_path / "results" / "slides" / "tiny" / "a1" / "slide.json"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    small = asked(dry_run(tmp_path, "results/slides/tiny/a1/tissue.tif"), "detect_tissue")
+    slide = tmp_path / "a1.tif"
+    when = slide.stat().st_mtime
+    os.truncate(slide, 3_000_000_000)
+    os.utime(slide, (when, when))
+    large = asked(dry_run(tmp_path, "results/slides/tiny/a1/tissue.tif"), "detect_tissue")
+    assert int(large[0]["runtime"]) > 2 * int(small[0]["runtime"])

@@ -1,0 +1,56 @@
+"""Functions that name what jobs ask for: memory (MB), time (min).  The figures are those of hooknet.config.resources.
+
+Each attempt asks for more.  How often a job is tried again is a profile's `retries`, not a rule's: only so does a
+scheduler give the next attempt what it asks for.  What is asked for never makes a job run again.
+"""
+
+from functools import cache
+
+from hooknet.config.resources import Needs, longer, more
+
+
+@cache
+def needs(run):
+    return Needs(EVERY_RUN[run])
+
+
+def memory(mb):
+    """Of steps whose memory hardly grows with what they read (docs/performance.md)."""
+
+    def asked(wildcards, attempt):
+        return more(mb, attempt)
+
+    return asked
+
+
+def minutes(start, per_gb=0):
+    """Of steps; ``per_gb``: more for each GB of their files, of which most tell size by what there is to do."""
+
+    def whatever_the_size(wildcards, attempt):
+        return longer(start, attempt)
+
+    def by_size(wildcards, input, attempt):
+        return longer(start + per_gb * input.size_mb / 1000, attempt)
+
+    return by_size if per_gb else whatever_the_size
+
+
+def train_memory(wildcards, attempt):
+    return more(needs(wildcards.run).train_mb, attempt)
+
+
+def train_minutes(wildcards, attempt):
+    return longer(needs(wildcards.run).train_minutes, attempt)
+
+
+def infer_memory(wildcards, attempt):
+    return more(needs(wildcards.run).infer_mb, attempt)
+
+
+def infer_minutes(wildcards, input, attempt):
+    return longer(needs(wildcards.run).infer_minutes(input.size_mb), attempt)
+
+
+def attempt_number(wildcards, attempt):
+    """Inference plans its tiles with the memory of a first attempt: what later ones ask for besides is to spare."""
+    return attempt
