@@ -169,6 +169,8 @@ def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Pa
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         # Their number is a setting.
         warnings.filterwarnings("ignore", ".* does not have many workers")
+        # A login node, or one process of a job, trains as any machine does.
+        warnings.filterwarnings("ignore", "The `srun` command is available")
         # Lightning 2.6 calls what torch 2.13 is about to drop.
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
         try:

@@ -34,7 +34,11 @@ def epoch(keeper, module, number, f1, loss=1.0):
         next(module.network.parameters()).fill_(number)
     metrics = {"train_loss": loss, "train_cross_entropy": 0.5, "validation_macro_f1": float(np.mean(f1))}
     trainer = SimpleNamespace(
-        current_epoch=number, global_step=10 * number, callback_metrics=metrics, max_epochs=9
+        is_global_zero=True,
+        current_epoch=number,
+        global_step=10 * number,
+        callback_metrics=metrics,
+        max_epochs=9,
     )
     keeper.on_train_epoch_end(trainer, module)
 
