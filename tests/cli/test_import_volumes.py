@@ -34,7 +34,7 @@ def imported(layout):
 
 
 def experiment(**changes):
-    colours = {"stain": 0, "saturation": 0}
+    colours = {"stain": 0, "saturation": 0, "elastic_um": 0}
     network = {"filters": 1, "depth": 1}
     section = made_config.experiment(
         dataset="made", spacings=[1500.0], patch_size=44, augment=colours, network=network, **changes
@@ -102,7 +102,8 @@ def test_a_file_of_other_bands_than_the_dataset_is_told():
 
 def test_colours_of_slices_of_one_band_are_refused_by_check():
     imported("acdc")
-    made_config.write(Path(), None, {"unet": made_config.experiment(dataset="made", spacings=[1500.0])})
+    section = made_config.experiment(dataset="made", spacings=[1500.0], augment={"elastic_um": 0})
+    made_config.write(Path(), None, {"unet": section})
     outcome = hooknet("check", "--datasets", DATASETS, "--experiments", "experiments.yaml")
     assert outcome.status == 2
     assert outcome.err == (

@@ -22,7 +22,7 @@ EXPERIMENTS = {
             "epochs": 1, "steps": 3, "batch": 2, "learning_rate": 1e-3, "validation_patches": 8, "threads": 1,
             "workers": 0,
         },
-        "augment": {"stain": 0, "saturation": 0},
+        "augment": {"stain": 0, "saturation": 0, "elastic_um": 0},
         "infer": {"over": "everything"},
     },
     "experiments": {

@@ -187,11 +187,13 @@ def _section(layout: Layout, name: str, output: Path, spacing: float) -> str:
         "centres": {"per_class": CENTRES_PER_CLASS},
     }
     bands = ", ".join(layout.bands)
+    augment = f"elastic_um: {3 * spacing:.7g}, elastic_scale_um: {40 * spacing:.7g}"
+    if len(layout.bands) != 3:
+        augment += ", stain: 0, saturation: 0"
     return (
         f"# {layout.about}, written by hooknet import-volumes.  Bands of a slice: {bands}.\n"
-        f"# Experiments on it: spacings: [{spacing:.7g}] (µm/px) or coarser ones, infer: {{over: everything}}"
-        + ("" if len(layout.bands) == 3 else ", augment: {stain: 0, saturation: 0}")
-        + ".\n"
+        f"# Experiments on it: spacings: [{spacing:.7g}] (µm/px) or coarser ones, infer: {{over: everything}},\n"
+        f"# augment: {{{augment}}}.\n"
         + yaml.safe_dump({"datasets": {name: section}}, sort_keys=False, default_flow_style=None, width=110)
     )
 

@@ -53,7 +53,8 @@ def times(folder=OUTPUT):
 def project(layout):
     """The written dataset with an experiment on it."""
     experiment = {
-        "dataset": layout, "model": "unet", "spacings": [2000.0], "augment": {"stain": 0, "saturation": 0},
+        "dataset": layout, "model": "unet", "spacings": [2000.0],
+        "augment": {"stain": 0, "saturation": 0, "elastic_um": 0},
     }  # fmt: skip
     _, experiments = made_config.write(Path(), None, {"unet": experiment})
     return load_project(OUTPUT / "datasets.yaml", experiments)
