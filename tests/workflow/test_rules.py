@@ -17,6 +17,8 @@ FOR_PEOPLE = {
 STAGES = {"fit_clusters", "train_classifier", "classify_patches", "train_refiner", "refine", "paint_tissue"}
 # Of slices of volumes, which the demo has none of either.
 OF_VOLUMES = {"measure_volume"}
+# Of slides in bands, which the demo does not split.
+OF_BANDS = {"join_bands"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
 KEPT = "infer_with_probabilities"
 
@@ -82,7 +84,7 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES
+    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - OF_BANDS
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):
@@ -94,6 +96,24 @@ def test_jobs_of_a_run_are_counted_out(tiny):
         "measure_boundaries": 3, "measure_calibration": 1, "quantify": 3, "detect_objects": 3, "match_objects": 3,
         "compare": 1, "report": 1,
     }  # fmt: skip
+
+
+def test_slides_with_large_files_are_predicted_in_bands(tmp_path, monkeypatch):
+    dataset = copy.deepcopy(made_workflow.DATASET)
+    del dataset["phantom"]
+    for slide in dataset["slides"]:
+        named = {"slide": f"{slide['id']}.tif", "annotation": f"{slide['id']}.xml", "truth": "-"}
+        slide.update(named)
+        for name in (named["slide"], named["annotation"]):
+            (tmp_path / name).write_bytes(bytes(2500))
+    experiments = copy.deepcopy(made_workflow.EXPERIMENTS)
+    # Of 2,500 bytes: three jobs of a kilobyte for one system, one for the others.
+    experiments["experiments"]["mrn"].setdefault("infer", {})["split_gb"] = 1e-6
+    monkeypatch.setattr(made_workflow, "DATASET", dataset)
+    monkeypatch.setattr(made_workflow, "EXPERIMENTS", experiments)
+    made_workflow.write(tmp_path)
+    counts = jobs(tmp_path)
+    assert (counts["infer_band"], counts["join_bands"], counts["infer"] + counts[KEPT]) == (3, 1, 2)
 
 
 def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monkeypatch):
