@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 _LEFT_OUT = ("hooknet.config", "hooknet.errors", "hooknet.cli.options")
 
 
+@cache
 def code_of(command: str, package: Path = PACKAGE) -> str:
     """The fingerprint of a command (``train``, ``make-splits``); KeyError where there is none of that name."""
     start = f"{package.name}.cli.{command.replace('-', '_')}"

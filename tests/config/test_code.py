@@ -41,7 +41,7 @@ def package(tmp_path):
 
 
 def forget():
-    for one in (code._meaning, code._data, code._file_of):
+    for one in (code.code_of, code._meaning, code._data, code._file_of):
         one.cache_clear()
 
 
