@@ -99,6 +99,11 @@ def test_rules_that_profiles_name_exist(name, rule_names):
         assert set(settings(name).get(key, {})) <= rule_names
 
 
+def test_the_submit_command_of_grid_engine_ends_with_its_options():
+    # What follows, the job's script, would be part of a comment.
+    assert "#" not in settings("sge")["cluster-generic-submit-cmd"]
+
+
 @pytest.mark.parametrize(
     ("name", "key"), [("lsf", "lsf_extra"), ("kubernetes", "gpu_manufacturer"), ("aws-batch", "_gpus")]
 )
@@ -106,8 +111,9 @@ def test_engines_with_another_word_for_a_gpu_are_told_for_every_rule_that_has_on
     texts = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     parts = re.split(r"^rule (\w+):$", texts, flags=re.MULTILINE)
     with_gpu = {rule for rule, text in zip(parts[1::2], parts[2::2], strict=True) if "gpu=1" in text}
-    copies = dict(re.findall(r"^use rule (\w+) as (\w+) with:$", texts, re.MULTILINE))
-    with_gpu |= {copies[rule] for rule in with_gpu & set(copies)}
+    copies = re.findall(r"^use rule (\w+) as (\w+) with:$", texts, re.MULTILINE)
+    for _ in copies:  # copies of copies too
+        with_gpu |= {copy for rule, copy in copies if rule in with_gpu}
     told = settings(name)["set-resources"]
     assert {rule for rule, one in told.items() if key in one} == with_gpu
 
