@@ -13,9 +13,11 @@ import typer
 from hooknet.cli.options import (
     DATASETS_FILE,
     EXPERIMENTS_FILE,
+    Checkpoint,
     Datasets,
     Experiments,
     Labels,
+    Memory,
     Probabilities,
     RunName,
     SlideId,
@@ -27,19 +29,12 @@ from hooknet.cli.options import (
 def run(
     run: RunName,
     slide: SlideId,
-    checkpoint: Annotated[Path, typer.Option(help="Weights that train or import-keras wrote.")],
+    checkpoint: Checkpoint,
     output: Annotated[Path, typer.Option(help="Map to write (TIFF).")],
     tissue: Tissue = None,
     labels: Labels = None,
     probabilities: Probabilities = None,
-    memory: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            help="Memory in MB that the command may take in all, which decides how large tiles are; half of what is "
-            "free by default. On a GPU tiles go by what is free there.",
-        ),
-    ] = None,
+    memory: Memory = None,
     band: Annotated[
         str | None,
         typer.Option(

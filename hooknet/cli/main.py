@@ -26,6 +26,8 @@ COMMANDS = (
     "train",
     "infer",
     "join_bands",
+    "infer_bundle",
+    "unbundle",
     "fit_clusters",
     "train_classifier",
     "classify_patches",

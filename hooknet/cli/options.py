@@ -45,6 +45,16 @@ Last = Annotated[Path, typer.Option(help="Checkpoint of the last epoch to write.
 Metrics = Annotated[Path, typer.Option(help="Curves to write (CSV, a row an epoch).")]
 State = Annotated[Path, typer.Option(help="Folder for what an interrupted training needs to go on.")]
 
+# What maps are predicted with, in how much memory.
+Checkpoint = Annotated[Path, typer.Option(help="Weights that train or import-keras wrote.")]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="Memory in MB that the command may take in all, which decides how large tiles are; half of what is "
+        "free by default. On a GPU tiles go by what is free there.",
+    ),
+]
 # What maps are predicted within, what they cover besides, and what is written beside them.
 Tissue = Annotated[Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")]
 Labels = Annotated[list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")]

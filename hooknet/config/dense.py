@@ -61,6 +61,15 @@ class InferOptions(EngineOptions):
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
     split_gb: PositiveFloat | None = None
+    bundle_minutes: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> InferOptions:
+        if self.split_gb is not None and self.bundle_minutes is not None:
+            raise ValueError(
+                "split_gb gives a slide several jobs, bundle_minutes gives several slides one job; leave one out"
+            )
+        return self
 
 
 class DenseSettings(ExperimentSettings):
@@ -112,6 +121,11 @@ class DenseSettings(ExperimentSettings):
     def splits(self) -> bool:
         """Whether large slides are predicted by several jobs each."""
         return self.infer.split_gb is not None
+
+    @property
+    def bundles(self) -> bool:
+        """Whether small slides are predicted by one job together."""
+        return self.infer.bundle_minutes is not None
 
     @property
     def read_spacings(self) -> tuple[float, ...]:

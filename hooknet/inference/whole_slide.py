@@ -67,10 +67,21 @@ def infer(
     ``memory``: bytes that the process may hold, None for half of what is free (of a GPU most of what is free
     there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
     """
-    settings = run.settings
-    torch.set_num_threads(settings.train.threads)
+    return predict(run, slide, prepared(run, checkpoint, slide.id), files, memory)
+
+
+def prepared(run: DenseRun, checkpoint: Path, slide: str) -> Network:
+    """The network, and the process as inference wants it: once, however many slides follow."""
+    torch.set_num_threads(run.settings.train.threads)
     keep_freed_memory()
-    network = load_network(run, checkpoint, slide.id)
+    return load_network(run, checkpoint, slide)
+
+
+def predict(
+    run: DenseRun, slide: SlideSettings, network: Network, files: MapFiles, memory: int | None = None
+) -> Stages:
+    """As :func:`infer`, by a network that :func:`prepared` loaded."""
+    settings = run.settings
     budget = network_budget(next(network.parameters()).device, memory)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))

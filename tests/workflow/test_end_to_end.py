@@ -1,5 +1,6 @@
 import copy
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,32 @@ def test_new_learning_rate_runs_the_chain_of_its_experiment_only(finished, tmp_p
     assert jobs(folder) == {"train": 1} | chain(kept=system == "unet")
     made_workflow.write(folder, with_train(system, workers=1))
     assert "train" not in jobs(folder), "workers change no result"
+
+
+def test_maps_do_not_depend_on_how_slides_are_spread_over_jobs(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    spread = copy.deepcopy(EXPERIMENTS)
+    for system, how in (
+        ("unet", {"bundle_minutes": 60}),
+        ("hooknet", {"bundle_minutes": 60}),
+        ("mrn", {"split_gb": 1}),
+    ):
+        spread["experiments"][system].setdefault("infer", {}).update(how)
+    made_workflow.write(folder, spread)
+    found = snakemake(folder, "--nocolor", "predict")
+    assert found.returncode == 0, found.stdout
+    ran = set(re.findall(r"^(?:local)?rule (\w+):$", found.stdout, re.MULTILINE))
+    assert ran >= {"infer_bundle", "unbundle", "unbundle_with_probabilities", "infer_band", "join_bands"}
+    for kind, systems in (("maps", SYSTEMS), ("probabilities", ("unet",))):
+        for system in systems:
+            one, other = (
+                place / "results" / "runs" / system / kind / "c1.tif" for place in (folder, finished)
+            )
+            assert one.stat().st_ino != other.stat().st_ino
+            assert one.read_bytes() == other.read_bytes()
+    left = [path for name in ("bundles", "bands") for path in folder.glob(f"results/runs/*/{name}/*")]
+    assert left == []
+    assert jobs(folder, "--nocolor", "predict") == {}
 
 
 def test_new_experiment_at_a_coarser_spacing_runs_its_own_chain_only(finished, tmp_path):

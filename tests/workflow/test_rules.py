@@ -17,8 +17,8 @@ FOR_PEOPLE = {
 STAGES = {"fit_clusters", "train_classifier", "classify_patches", "train_refiner", "refine", "paint_tissue"}
 # Of slices of volumes, which the demo has none of either.
 OF_VOLUMES = {"measure_volume"}
-# Of slides in bands, which the demo does not split.
-OF_BANDS = {"join_bands"}
+# Of slides in bands and of slides that share a job, which the demo has none of.
+SPREAD = {"join_bands", "infer_bundle", "unbundle"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
 KEPT = "infer_with_probabilities"
 
@@ -56,7 +56,7 @@ def test_every_rule_has(part):
 
 def test_training_and_prediction_ask_for_the_gpu():
     assert {name for name, text in rules().items() if "gpu=1" in text} == {
-        "train", "infer", "train_classifier", "classify_patches", "train_refiner", "refine",
+        "train", "infer", "infer_bundle", "train_classifier", "classify_patches", "train_refiner", "refine",
     }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - OF_BANDS
+    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - SPREAD
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):
@@ -114,6 +114,25 @@ def test_slides_with_large_files_are_predicted_in_bands(tmp_path, monkeypatch):
     made_workflow.write(tmp_path)
     counts = jobs(tmp_path)
     assert (counts["infer_band"], counts["join_bands"], counts["infer"] + counts[KEPT]) == (3, 1, 2)
+
+
+def test_small_slides_share_jobs(tmp_path, monkeypatch):
+    dataset = copy.deepcopy(made_workflow.DATASET)
+    dataset["slides"] += [{"id": f"c{number}", "split": "test"} for number in range(2, 6)]
+    experiments = copy.deepcopy(made_workflow.EXPERIMENTS)
+    one = made_workflow.EXPERIMENTS["experiments"]["mrn"]
+    # Five small test slides in one job; where it may take no longer than to start, each in its own.
+    for name, limit in (("mrn", 60), ("mrn_alone", 1)):
+        experiments["experiments"][name] = {**one, "infer": {"bundle_minutes": limit}}
+    monkeypatch.setattr(made_workflow, "DATASET", dataset)
+    monkeypatch.setattr(made_workflow, "EXPERIMENTS", experiments)
+    made_workflow.write(tmp_path)
+    counts = jobs(tmp_path)
+    assert (counts["infer_bundle"], counts["unbundle"]) == (1 + 5, 5 + 5)
+    assert (counts["infer"], counts[KEPT]) == (5, 5)
+    # A slide that is not for testing has a job of its own.
+    other = jobs(tmp_path, "--nocolor", "results/runs/mrn/maps/a1.tif")
+    assert (other["infer_bundle"], other["unbundle"], other["train"]) == (1, 1, 1)
 
 
 def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monkeypatch):

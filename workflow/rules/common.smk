@@ -1,6 +1,8 @@
 """The two configuration files, checked; the wildcards they allow; who is in which split."""
 
 import re
+from functools import cache
+from pathlib import Path
 from shlex import quote
 
 from hooknet.config import layout
@@ -107,13 +109,28 @@ def dataset_runs(wildcards):
     return [name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset]
 
 
-def assigned(run):
+def splits_of(run):
     """The sheet of splits where it has to be made first, else None: the slides say it themselves."""
     if run.dataset.splits is None:
         return None
-    return read_splits(
-        checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
-    )
+    return checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
+
+
+def splits_stamp(run):
+    """Tells one sheet of splits from the next."""
+    sheet = splits_of(run)
+    return None if sheet is None else Path(sheet).stat().st_mtime_ns
+
+
+@cache
+def sides_in(sheet, stamp):
+    return read_splits(sheet)
+
+
+def assigned(run):
+    """Who is in which split, where a sheet says it."""
+    sheet = splits_of(run)
+    return None if sheet is None else sides_in(sheet, splits_stamp(run))
 
 
 def test_slides(run):

@@ -19,7 +19,7 @@ rule infer:
     benchmark:
         "results/benchmarks/infer/{run}/{slide}.tsv"
     wildcard_constraints:
-        run=names_of(DenseRun, keeps_probabilities=False, splits=False),
+        run=names_of(DenseRun, keeps_probabilities=False, splits=False, bundles=False),
     conda:
         "../../envs/hooknet.yaml"
     threads: infer_threads
@@ -43,7 +43,7 @@ use rule infer as infer_with_probabilities with:
         map="results/runs/{run}/maps/{slide}.tif",
         probabilities="results/runs/{run}/probabilities/{slide}.tif",
     wildcard_constraints:
-        run=names_of(DenseRun, keeps_probabilities=True, splits=False),
+        run=names_of(DenseRun, keeps_probabilities=True, splits=False, bundles=False),
 
 
 rule export:

@@ -1,8 +1,5 @@
 """Functions that name the inputs of rules, in the order of the pipeline."""
 
-from math import ceil
-from pathlib import Path
-
 
 def slide_file(wildcards):
     return slide_of(wildcards).slide
@@ -115,25 +112,6 @@ def refine_heat_map(wildcards):
 
 def infer_checkpoint(wildcards):
     return EVERY_RUN[wildcards.run].weights
-
-
-def bands_of(wildcards):
-    """As many bands as the slide's file has parts of ``infer.split_gb``."""
-    slide = slide_of(wildcards)
-    if slide.id in PHANTOMS:  # which may not be there yet
-        return ["1of1"]
-    gigabytes = Path(slide.slide).stat().st_size / 1e9
-    count = max(1, ceil(gigabytes / RUNS[wildcards.run].settings.infer.split_gb))
-    return [f"{number}of{count}" for number in range(1, count + 1)]
-
-
-def map_bands(wildcards):
-    folder = layout.run_folder(wildcards.run) / "bands" / wildcards.slide
-    return [folder / f"{band}.tif" for band in bands_of(wildcards)]
-
-
-def probability_bands(wildcards):
-    return [path.parent / "probabilities" / path.name for path in map_bands(wildcards)]
 
 
 def infer_tissue(wildcards):

@@ -111,12 +111,18 @@ def train_settings(wildcards):
     return digest(EVERY_RUN[wildcards.run].training_settings())
 
 
-def infer_settings(wildcards):
-    run = EVERY_RUN[wildcards.run]
+def network_settings(name):
+    """What a map depends on besides weights and slide; how slides are spread over jobs does not change it."""
+    run = EVERY_RUN[name]
     classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
-    how = run.settings.infer.model_dump(mode="json", exclude={"exports"})
+    besides = {"exports", "split_gb", "bundle_minutes"}
+    how = run.settings.infer.model_dump(mode="json", exclude=besides)
     # Of weights that are used as they are no other rule tells that they are read as another network's.
-    return digest(how, run.settings.read_as(), classes, slide_settings(wildcards))
+    return digest(how, run.settings.read_as(), classes)
+
+
+def infer_settings(wildcards):
+    return digest(network_settings(wildcards.run), slide_settings(wildcards))
 
 
 def clusters_options(wildcards, input):
@@ -139,6 +145,25 @@ def infer_options(wildcards, input, output):
 
 def band_options(wildcards, input, output):
     return f"--band {wildcards.band} {infer_options(wildcards, input, output)}"
+
+
+def bundle_settings(wildcards):
+    """Those of inference, and of each slide that shares the job."""
+    slides = [
+        one.model_dump(mode="json", include={"id", "slide", "spacing"})
+        for one in bundle_slides(wildcards)
+    ]
+    return digest(network_settings(wildcards.run), slides)
+
+
+def bundle_options(wildcards):
+    return " ".join(f"--slide {quote(one.id)}" for one in bundle_slides(wildcards))
+
+
+def unbundle_options(wildcards, output):
+    if "probabilities" not in output.keys():
+        return ""
+    return f"--probabilities {quote(output.probabilities)}"
 
 
 def join_options(wildcards, input, output):

@@ -1,0 +1,50 @@
+"""Small slides that share a job, through one network that is loaded once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from hooknet.config.datasets import SlideSettings
+from hooknet.config.layout import roles_of
+from hooknet.config.run import DenseRun
+from hooknet.errors import HookNetError
+from hooknet.inference.whole_slide import MapFiles, predict, prepared
+from hooknet.io.bundles import bundled_map, bundled_probabilities, tell_failed
+
+logger = logging.getLogger(__name__)
+
+
+def infer_bundle(
+    run: DenseRun,
+    slides: Sequence[SlideSettings],
+    checkpoint: Path,
+    slides_folder: Path,
+    folder: Path,
+    memory: int | None = None,
+) -> None:
+    """Write the maps of slides into ``folder``, each as :func:`hooknet.inference.whole_slide.infer` would.
+
+    A slide that cannot be predicted does not take the others with it: why is told in the log and in ``folder``, and
+    raised when its map is taken from there.  CheckpointError where the weights do not fit.
+    """
+    network = prepared(run, checkpoint, slides[0].id)
+    for number, slide in enumerate(slides, start=1):
+        logger.info("%s: slide %d of %d", slide.id, number, len(slides))
+        try:
+            predict(run, slide, network, _files(run, slide, slides_folder, folder), memory)
+        except HookNetError as error:
+            logger.error("%s: %s", slide.id, error)
+            tell_failed(folder, slide.id, error)
+
+
+def _files(run: DenseRun, slide: SlideSettings, slides_folder: Path, folder: Path) -> MapFiles:
+    """What is read of a slide, and where its map goes."""
+    own = slides_folder / slide.id
+    return MapFiles(
+        bundled_map(folder, slide.id),
+        bundled_probabilities(folder, slide.id) if run.settings.keeps_probabilities else None,
+        own / "tissue.tif" if run.settings.predicts_over == "tissue" else None,
+        tuple(own / f"{role}.tif" for role in roles_of(slide)),
+    )
