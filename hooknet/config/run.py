@@ -67,6 +67,17 @@ class Run:
         settings = self.settings.weights_depend_on()
         return {"settings": settings, "seed": self.seed, "fold": self.fold, "classes": classes}
 
+    def inference_settings(self) -> dict[str, Any]:
+        """All that a map depends on besides weights and slide: not how slides are spread over jobs."""
+        spread = {"exports", "split_gb", "bundle_minutes"}
+        options = self.settings.model_dump(mode="json", include={"infer"})["infer"]
+        return {
+            "infer": {key: value for key, value in options.items() if key not in spread},
+            # Of weights that are used as they are nothing else tells that they are read as another network's.
+            "read_as": self.settings.read_as(),
+            "classes": [(one.name, one.colour) for one in self.dataset.label_map.classes],
+        }
+
     def slides(self, split: str, assigned: Mapping[str, Side] | None = None) -> tuple[SlideSettings, ...]:
         """The slides of ``training``, ``validation`` or ``test``, see :func:`hooknet.config.sides.split_in_run`.
 

@@ -58,12 +58,9 @@ def join_maps(slide: str, bands: Sequence[Path], output: Path) -> None:
         maps = [stack.enter_context(Mask.open(path)) for path in ordered]
         first = maps[0]
         for one in maps:
-            if (one.grid, one.names, one.colours) != (first.grid, first.names, first.colours):
-                raise MaskError(
-                    f"{one.path}: another raster or other classes than {first.path}; infer it again"
-                )
+            _check_alike(one, first, (one.names, one.colours) == (first.names, first.colours))
         seen = np.zeros(len(first.names) + 1, np.int64)
-        writer = stack.enter_context(create_mask(output, first.grid, first.names, first.palette))
+        writer = stack.enter_context(create_mask(output, first.grid, first.names, first.palette, first.made))
         for band, one in enumerate(maps, start=1):
             top, bottom = Band(band, len(maps)).rows(first.grid.height)
             for column, row, width, height in blocks(first.grid.width, bottom - top, BLOCK):
@@ -85,17 +82,26 @@ def join_probabilities(bands: Sequence[Path], output: Path) -> None:
         parts = [stack.enter_context(Probabilities.open(path)) for path in ordered]
         first = parts[0]
         for one in parts:
-            if (one.grid, one.names) != (first.grid, first.names):
-                raise MaskError(
-                    f"{one.path}: another raster or other classes than {first.path}; infer it again"
-                )
-        writer = stack.enter_context(create_probabilities(output, first.grid, first.names))
+            _check_alike(one, first, one.names == first.names)
+        writer = stack.enter_context(create_probabilities(output, first.grid, first.names, first.made))
         for band, one in enumerate(parts, start=1):
             top, bottom = Band(band, len(parts)).rows(first.grid.height)
             for column, row, width, height in blocks(first.grid.width, bottom - top, BLOCK):
                 found = one.read_as(first.grid, column, top + row, width, height)
                 if found.any():
                     writer.write(column, top + row, found)
+
+
+def _check_alike(one: Mask | Probabilities, first: Mask | Probabilities, classes: bool) -> None:
+    """MaskError unless two bands are of one raster, ``classes`` alike, and made of the same weights and settings."""
+    if one.grid != first.grid or not classes:
+        raise MaskError(f"{one.path}: another raster or other classes than {first.path}; infer it again")
+    for key in sorted({*one.made, *first.made}):
+        found, wanted = one.made.get(key, "nothing"), first.made.get(key, "nothing")
+        if found != wanted:
+            raise MaskError(
+                f"{one.path}: made with {key} {found}, but {first.path} with {wanted}; infer all bands again"
+            )
 
 
 def _complete(paths: Sequence[Path]) -> list[Path]:

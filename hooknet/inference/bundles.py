@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.run import DenseRun
 from hooknet.errors import HookNetError
+from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
 from hooknet.io.bundles import bundled_map, bundled_probabilities, tell_failed
 
@@ -29,11 +31,12 @@ def infer_bundle(
     A slide that cannot be predicted does not take the others with it: why is told in the log and in ``folder``, and
     raised when its map is taken from there.  CheckpointError where the weights do not fit.
     """
-    network = prepared(run, checkpoint, slides[0].id)
+    network, made = prepared(run, checkpoint, slides[0].id), made_of(run, checkpoint)
     for number, slide in enumerate(slides, start=1):
         logger.info("%s: slide %d of %d", slide.id, number, len(slides))
         try:
-            predict(run, slide, network, _files(run, slide, slides_folder, folder), memory)
+            files = _files(run, slide, slides_folder, folder)
+            predict(run, slide, network, replace(files, made=made), memory)
         except HookNetError as error:
             logger.error("%s: %s", slide.id, error)
             tell_failed(folder, slide.id, error)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import ClassifierRun
 from hooknet.coordinates import RasterGrid
+from hooknet.inference.made import made_of
 from hooknet.inference.memory import network_budget
 from hooknet.inference.patches import Batch, PatchLayout, PatchReader
 from hooknet.inference.predictors import PatchProbabilities, Predictor, Shares, Work, choose_predictor
@@ -64,7 +65,8 @@ def classify_patches(
     ``files.labels``, so that none goes unscored.
     ``memory``: bytes that the process may hold, None for half of what is free; it decides how large batches are.
     """
-    return Classifying(run, load_classifier(run, checkpoint, slide.id), memory).write(slide, files)
+    work = Classifying(run, load_classifier(run, checkpoint, slide.id), memory)
+    return work.write(slide, replace(files, made={**made_of(run, checkpoint), "slide": slide.id}))
 
 
 @dataclass
@@ -119,11 +121,11 @@ class Classifying:
         self, files: MapFiles, grid: RasterGrid, heat: NDArray[np.uint8], labels: NDArray[np.uint8]
     ) -> None:
         label_map = self.run.dataset.label_map
-        with create_mask(files.output, grid, label_map.names, label_map.palette()) as writer:
+        with create_mask(files.output, grid, label_map.names, label_map.palette(), files.made) as writer:
             writer.write(0, 0, labels)
             if files.probabilities is not None:
                 # In place before the map is, which says that all is done.
-                with create_probabilities(files.probabilities, grid, label_map.names) as bands:
+                with create_probabilities(files.probabilities, grid, label_map.names, files.made) as bands:
                     bands.write(0, 0, heat)
 
     def _wanted(

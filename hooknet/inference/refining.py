@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import RefinerRun
 from hooknet.errors import MaskError
+from hooknet.inference.made import made_of
 from hooknet.inference.predictors import Predictor, Shares, SlideProbabilities, Work, choose_predictor
 from hooknet.inference.regions import Pixels, Wanted, open_inside
 from hooknet.inference.stages import Stages
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 class RefinerFiles:
     """The map to write, and probabilities if any; the ``heat`` map to see, if the refiner sees one.
 
-    The ``tissue`` mask to predict within, and the label masks to cover too.
+    The ``tissue`` mask to predict within, and the label masks to cover too; what the map is ``made`` of.
     """
 
     output: Path
@@ -41,6 +43,7 @@ class RefinerFiles:
     heat: Path | None = None
     tissue: Path | None = None
     labels: tuple[Path, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_refiner(run: RefinerRun, path: Path, slide: str) -> nn.Module:
@@ -64,7 +67,8 @@ def random_refiner(run: RefinerRun) -> nn.Module:
 
 def refine(run: RefinerRun, slide: SlideSettings, checkpoint: Path, files: RefinerFiles) -> Stages:
     """Write the map of a slide, and probabilities where wanted."""
-    return Refining(run, load_refiner(run, checkpoint, slide.id)).write(slide, files)
+    made = {**made_of(run, checkpoint), "slide": slide.id}
+    return Refining(run, load_refiner(run, checkpoint, slide.id)).write(slide, replace(files, made=made))
 
 
 @dataclass
@@ -92,12 +96,12 @@ class Refining:
         shares *= wanted
         with (
             stages.at("write"),
-            create_mask(files.output, frame.grid, label_map.names, label_map.palette()) as writer,
+            create_mask(files.output, frame.grid, label_map.names, label_map.palette(), files.made) as writer,
         ):
             writer.write(0, 0, labels)
             if files.probabilities is not None:
                 # In place before the map is, which says that all is done.
-                self._write_probabilities(files.probabilities, frame, shares)
+                self._write_probabilities(files, frame, shares)
         logger.info("%s: %d px of %.4g µm; %s", slide.id, labels.size, frame.grid.spacing, stages)
         tell_classes(slide.id, label_map.names, np.bincount(labels.ravel(), minlength=len(label_map) + 1))
         return stages
@@ -143,6 +147,8 @@ class Refining:
             self.predictor = choose_predictor(work, self.run.settings.infer, inputs, "the slide")
         return self.predictor
 
-    def _write_probabilities(self, path: Path, frame: Frame, shares: Shares) -> None:
-        with create_probabilities(path, frame.grid, self.run.dataset.label_map.names) as bands:
+    def _write_probabilities(self, files: RefinerFiles, frame: Frame, shares: Shares) -> None:
+        assert files.probabilities is not None
+        names = self.run.dataset.label_map.names
+        with create_probabilities(files.probabilities, frame.grid, names, files.made) as bands:
             bands.write(0, 0, np.rint(shares * 255).astype(np.uint8))

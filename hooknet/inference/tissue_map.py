@@ -9,6 +9,7 @@ import numpy as np
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import TissueRun
 from hooknet.coordinates import blocks
+from hooknet.inference.made import made_of
 from hooknet.inference.telling import tell_classes
 from hooknet.io.masks import Mask, create_mask
 from hooknet.io.slides import Slide
@@ -30,7 +31,8 @@ def paint_tissue(run: TissueRun, slide: SlideSettings, tissue: Path, output: Pat
         grid = mask.grid
         with Slide(str(slide.slide), slide.spacing_override) as opened:
             mask.check_same_slide(opened.grid(grid.spacing))
-        with create_mask(output, grid, label_map.names, label_map.palette()) as writer:
+        made = {**made_of(run, None), "slide": slide.id}
+        with create_mask(output, grid, label_map.names, label_map.palette(), made) as writer:
             for place in blocks(grid.width, grid.height, BLOCK):
                 painted = values[(mask.read(*place) > 0).astype(np.intp)]
                 writer.write(*place[:2], painted)

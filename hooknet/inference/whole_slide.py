@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
+from hooknet.inference.made import made_of
 from hooknet.inference.memory import OutOfMemory, fits, network_budget
 from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted, open_inside
@@ -44,6 +45,7 @@ class MapFiles:
     """The map and probabilities to write; the tissue mask and the label masks to cover.
 
     ``band``: which rows of the map to predict, where several jobs share a slide.
+    ``made``: what the map is made of (:func:`hooknet.inference.made.made_of`).
     """
 
     output: Path
@@ -51,6 +53,7 @@ class MapFiles:
     tissue: Path | None
     labels: tuple[Path, ...]
     band: Band | None = None
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_network(run: DenseRun, path: Path, slide: str) -> Network:
@@ -67,7 +70,8 @@ def infer(
     ``memory``: bytes that the process may hold, None for half of what is free (of a GPU most of what is free
     there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
     """
-    return predict(run, slide, prepared(run, checkpoint, slide.id), files, memory)
+    network = prepared(run, checkpoint, slide.id)
+    return predict(run, slide, network, replace(files, made=made_of(run, checkpoint)), memory)
 
 
 def prepared(run: DenseRun, checkpoint: Path, slide: str) -> Network:
@@ -130,6 +134,7 @@ def _plan(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, bud
 def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, files: MapFiles) -> Stages:
     """Predict a slide by a plan; nothing is left behind where that fails."""
     options, label_map, grid = run.settings.infer, run.dataset.label_map, work.grid
+    made = {**files.made, "slide": slide}
     tile = work.plan.tile
     if options.tile is not None and tile.sizes[0] > options.tile:
         logger.warning(
@@ -140,12 +145,13 @@ def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, fi
         )
     seen = np.zeros(len(label_map) + 1, np.int64)
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(create_mask(files.output, grid, label_map.names, label_map.palette()))
+        names, palette = label_map.names, label_map.palette()
+        writer = stack.enter_context(create_mask(files.output, grid, names, palette, made))
         canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
         shares = None
         if files.probabilities is not None:
             # In place before the map is, which says that all is done.
-            bands = create_probabilities(files.probabilities, grid, label_map.names)
+            bands = create_probabilities(files.probabilities, grid, names, made)
             shares = Canvas(grid.width, grid.height, len(label_map), stack.enter_context(bands).write)
         stages = Stages()
         here = work if files.band is None else _in_band(work, files.band)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isclose
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import hooknet
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
 from hooknet.io.atomic import atomic
@@ -30,10 +31,14 @@ FORMAT = "hooknet label mask 1"
 
 @dataclass(frozen=True)
 class Mask(LabelRaster):
-    """A raster this package wrote: the exact grid, class ``names`` and ``colours``, value 1 first."""
+    """A raster this package wrote: the exact grid, class ``names`` and ``colours``, value 1 first.
+
+    ``made``: by which version, of a map also of which run, settings, weights and slide.
+    """
 
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Mask:
@@ -50,14 +55,15 @@ class Mask(LabelRaster):
             grid = RasterGrid(*size, float(stored["spacing"]), *(float(step) for step in stored["step"]))
             names = tuple(str(one["name"]) for one in stored["classes"])
             colours = tuple(_rgb(one["colour"]) for one in stored["classes"])
-        except (ValueError, KeyError, TypeError) as error:
+            made = {str(key): str(value) for key, value in stored.get("made", {}).items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MaskError(
                 f"{path}: the image description does not say {FORMAT!r} with its spacing and classes; "
                 "wanted a mask written by this package"
             ) from error
         if not whole:
             raise MaskError(f"{path}: cut short, perhaps by a copy; copy it or make it again")
-        return cls(path, grid, names, colours)
+        return cls(path, grid, names, colours, made)
 
     @property
     def palette(self) -> dict[int, tuple[int, int, int]]:
@@ -136,8 +142,9 @@ def create_mask(
     grid: RasterGrid,
     names: tuple[str, ...],
     palette: Mapping[int, tuple[int, int, int]],
+    made: Mapping[str, str] | None = None,
 ) -> Iterator[MaskWriter]:
-    """A writer of a mask whose values 1..K have these names and colours.
+    """A writer of a mask whose values 1..K have these names and colours; ``made`` tells what it was made of.
 
     The file is at ``path``, with its overviews, once the block ends well; on an exception nothing is left
     behind.  The same writes in the same order give the same bytes.
@@ -152,16 +159,22 @@ def create_mask(
         base.keep((0, 0))
         base.keep((base.counts.shape[0] - 1, base.counts.shape[1] - 1))
         images = [[base], *([one] for one in levels)]
-        write_tiff(partial, path, images, grid.spacing, _description(grid, names, palette))
+        description = {**_description(grid, names, palette), "made": told_made(made)}
+        write_tiff(partial, path, images, grid.spacing, json.dumps(description))
 
 
 def _description(
     grid: RasterGrid, names: tuple[str, ...], palette: Mapping[int, tuple[int, int, int]]
-) -> str:
+) -> dict[str, Any]:
     """Everything exactly for :meth:`Mask.open`."""
     classes = [
         {"name": name, "colour": "#" + bytes(palette[value]).hex()}
         for value, name in enumerate(names, start=1)
     ]
     step = [grid.step_x, grid.step_y]
-    return json.dumps({"format": FORMAT, "spacing": grid.spacing, "step": step, "classes": classes})
+    return {"format": FORMAT, "spacing": grid.spacing, "step": step, "classes": classes}
+
+
+def told_made(made: Mapping[str, str] | None) -> dict[str, str]:
+    """What a file says it was made of, and by which version of this package."""
+    return {"by": f"hooknet {hooknet.__version__}", **(made or {})}

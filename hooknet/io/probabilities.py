@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from rasterio.windows import Window as RasterWindow
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
 from hooknet.io.atomic import atomic
+from hooknet.io.masks import told_made
 from hooknet.io.rasters import STRIP_PIXELS, quiet
 from hooknet.io.spool import Spool
 from hooknet.io.tiles import OPEN_TILES, Plane, write_tiff
@@ -44,12 +45,21 @@ class ProbabilityWriter:
 
 @contextlib.contextmanager
 def create_probabilities(
-    path: str | Path, grid: RasterGrid, names: tuple[str, ...]
+    path: str | Path, grid: RasterGrid, names: tuple[str, ...], made: Mapping[str, str] | None = None
 ) -> Iterator[ProbabilityWriter]:
-    """A writer of a tiled DEFLATE TIFF with a band per class, named so; in place once the block ends well."""
+    """A writer of a tiled DEFLATE TIFF with a band per class, named so; in place once the block ends well.
+
+    ``made`` tells what they were made of.
+    """
     path = Path(path)
     step = [grid.step_x, grid.step_y]
-    description = {"format": FORMAT, "spacing": grid.spacing, "step": step, "classes": names}
+    description = {
+        "format": FORMAT,
+        "spacing": grid.spacing,
+        "step": step,
+        "classes": names,
+        "made": told_made(made),
+    }
     with atomic(path) as partial, Spool(path) as spool:
         share = max(1, OPEN_TILES // len(names))
         planes = [Plane(spool, grid.width, grid.height, smooth=True, open_tiles=share) for _ in names]
@@ -59,7 +69,7 @@ def create_probabilities(
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Probabilities this package wrote: the exact grid, and class ``names``, value 1 first.
+    """Probabilities this package wrote: the exact grid, class ``names``, value 1 first, what they were ``made`` of.
 
     Not for several threads at once.
     """
@@ -68,6 +78,7 @@ class Probabilities:
     grid: RasterGrid
     names: tuple[str, ...]
     _dataset: Any = field(repr=False, compare=False)
+    made: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Probabilities:
@@ -81,7 +92,8 @@ class Probabilities:
         except RasterioError as error:
             raise MaskError(f"{path}: not a readable raster ({error.__cause__ or error})") from error
         try:
-            return cls(path, *_told(path, dataset), dataset)
+            grid, names, made = _told(path, dataset)
+            return cls(path, grid, names, dataset, made)
         except MaskError:
             dataset.close()
             raise
@@ -137,8 +149,8 @@ class Probabilities:
         self.close()
 
 
-def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...]]:
-    """Grid and class names as the description tells them; MaskError where it does not."""
+def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...], dict[str, str]]:
+    """Grid, class names and what it was made of, as the description tells them; MaskError where it does not."""
     try:
         stored = json.loads(dataset.tags().get("TIFFTAG_IMAGEDESCRIPTION", ""))
         if stored["format"] != FORMAT:
@@ -148,8 +160,10 @@ def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...]]:
             raise ValueError(dataset.count)
         spacing = float(stored["spacing"])
         step = stored.get("step")
+        made = {str(key): str(value) for key, value in stored.get("made", {}).items()}
         if step is not None:
-            return RasterGrid(dataset.width, dataset.height, spacing, float(step[0]), float(step[1])), names
+            grid = RasterGrid(dataset.width, dataset.height, spacing, float(step[0]), float(step[1]))
+            return grid, names, made
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise MaskError(
             f"{path}: the image description does not say {FORMAT!r} with a class per band of uint8; "

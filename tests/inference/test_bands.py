@@ -1,5 +1,6 @@
 """A slide in bands and joined is the slide in one piece, to the bit."""
 
+import hashlib
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hooknet
 from hooknet.config.datasets import SlideSettings
+from hooknet.config.project import digest
 from hooknet.errors import HookNetError, MaskError
 from hooknet.inference.bands import Band, join_maps, join_probabilities
 from hooknet.inference.canvas import BLOCK
-from hooknet.inference.whole_slide import MapFiles, infer
+from hooknet.inference.whole_slide import MapFiles, infer, predict, prepared
 from hooknet.io.masks import Mask
+from hooknet.io.probabilities import Probabilities
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.weights import checkpoint_spec
 
@@ -103,6 +107,43 @@ def test_a_missing_a_foreign_and_a_doubled_band_are_refused(made, tmp_path):
     assert not (tmp_path / "map.tif").exists()
 
 
+def test_bands_of_other_weights_are_not_joined(made, tmp_path):
+    (one, _), (one_share, _) = bands_of(made, tmp_path / "bands", 2)
+    _, run, slide, tissue = made
+    other, network = tmp_path / "other.ckpt", made_networks.looking_at(0, (0.5,), 2, 30)
+    next(network.parameters()).data.mul_(1.5)
+    save_checkpoint(other, network, checkpoint_spec(run, ()))
+    files = MapFiles(tmp_path / "2of2.tif", tmp_path / "shares" / "2of2.tif", tissue, (), Band(2, 2))
+    files.probabilities.parent.mkdir()
+    infer(run, slide, other, files)
+    told = (
+        rf"2of2\.tif: made with weights [0-9a-f]{{64}}, but {one} with [0-9a-f]{{64}}; infer all bands again$"
+    )
+    with pytest.raises(MaskError, match=told):
+        join_maps("s", [one, files.output], tmp_path / "map.tif")
+    with pytest.raises(MaskError, match="made with weights"):
+        join_probabilities([one_share, files.probabilities], tmp_path / "shares.tif")
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_a_map_says_what_it_was_made_of(made, tmp_path):
+    source, run, slide, tissue = made
+    files = MapFiles(tmp_path / "map.tif", tmp_path / "shares.tif", tissue, ())
+    infer(run, slide, source / "best.ckpt", files)
+    expected = {
+        "by": f"hooknet {hooknet.__version__}",
+        "run": run.name,
+        "settings": digest(run.inference_settings()),
+        "weights": hashlib.sha256((source / "best.ckpt").read_bytes()).hexdigest(),
+        "slide": "s",
+    }
+    with Mask.open(files.output) as found, Probabilities.open(files.probabilities) as shares:
+        assert found.made == shares.made == expected
+    (_, two), _ = bands_of(made, tmp_path / "bands", 2)
+    with Mask.open(two) as band:
+        assert band.made == expected
+
+
 def test_smaller_tiles_in_one_band_leave_no_gap(made, tmp_path):
     source, run, slide, tissue = made
     whole = MapFiles(tmp_path / "whole.tif", None, tissue, ())
@@ -118,6 +159,8 @@ def test_smaller_tiles_in_one_band_leave_no_gap(made, tmp_path):
     for number, of_run in ((1, run), (2, small)):
         band = Band(number, 2)
         paths.append(tmp_path / "b" / f"{band}.tif")
-        infer(of_run, slide, source / "best.ckpt", MapFiles(paths[-1], None, tissue, (), band))
+        network = prepared(of_run, source / "best.ckpt", "s")
+        predict(of_run, slide, network, MapFiles(paths[-1], None, tissue, (), band))
     join_maps("s", paths, tmp_path / "joined.tif")
-    assert (tmp_path / "joined.tif").read_bytes() == whole.output.read_bytes()
+    with Mask.open(whole.output) as one, Mask.open(tmp_path / "joined.tif") as other:
+        np.testing.assert_array_equal(other.read(0, 0, WIDTH, HEIGHT), one.read(0, 0, WIDTH, HEIGHT))

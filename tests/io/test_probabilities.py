@@ -6,6 +6,7 @@ import pytest
 import rasterio
 import tifffile
 
+import hooknet
 from hooknet.coordinates import RasterGrid, Spacing
 from hooknet.errors import MaskError
 from hooknet.io import probabilities as module
@@ -30,6 +31,7 @@ def test_every_class_has_a_band_with_its_name_and_exact_values(tmp_path):
             "spacing": 0.2277,
             "step": [1.0, 1.0],
             "classes": ["a", "b c", "ß"],
+            "made": {"by": f"hooknet {hooknet.__version__}"},
         }
         assert float(file.tags()["TIFFTAG_XRESOLUTION"]) == pytest.approx(1e4 / 0.2277)
 

@@ -111,18 +111,9 @@ def train_settings(wildcards):
     return digest(EVERY_RUN[wildcards.run].training_settings())
 
 
-def network_settings(name):
-    """What a map depends on besides weights and slide; how slides are spread over jobs does not change it."""
-    run = EVERY_RUN[name]
-    classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
-    besides = {"exports", "split_gb", "bundle_minutes"}
-    how = run.settings.infer.model_dump(mode="json", exclude=besides)
-    # Of weights that are used as they are no other rule tells that they are read as another network's.
-    return digest(how, run.settings.read_as(), classes)
-
-
 def infer_settings(wildcards):
-    return digest(network_settings(wildcards.run), slide_settings(wildcards))
+    how = EVERY_RUN[wildcards.run].inference_settings()
+    return digest(how, slide_settings(wildcards))
 
 
 def clusters_options(wildcards, input):
@@ -153,7 +144,7 @@ def bundle_settings(wildcards):
         one.model_dump(mode="json", include={"id", "slide", "spacing"})
         for one in bundle_slides(wildcards)
     ]
-    return digest(network_settings(wildcards.run), slides)
+    return digest(RUNS[wildcards.run].inference_settings(), slides)
 
 
 def bundle_options(wildcards):
