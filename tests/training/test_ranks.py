@@ -230,11 +230,16 @@ def test_processes_are_found_not_assumed(monkeypatch):
     assert ranks_of(options(), 100, "r") == Ranks(1, 1)
     monkeypatch.setattr(ranks, "_gpus", lambda: 8)
     assert ranks_of(options(), 100, "r") == Ranks(6, 1)  # of 8 GPUs 6 can share 12 patches
-    assert ranks_of(options(nodes=2), 100, "r") == Ranks(6, 2)
     assert ranks_of(options(), 3, "r") == Ranks(3, 1)
     assert ranks_of(options(devices=4), 100, "r") == Ranks(4, 1)
+    monkeypatch.setenv("SLURM_NTASKS", "6")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "3")
+    assert ranks_of(options(), 100, "r") == Ranks(6, 1)  # a job's tasks may be for something else
+    assert ranks_of(options(nodes=2), 100, "r") == Ranks(3, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert ranks_of(options(), 100, "r") == Ranks(2, 1)
+    assert ranks_of(options(nodes=2), 100, "r") == Ranks(2, 2)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +249,8 @@ def test_processes_are_found_not_assumed(monkeypatch):
          "run r: a mini-batch of 12 cannot be shared between 5 processes; set train.batch to a multiple of "
          "train.devices times train.nodes"),
         ({"devices": 2, "nodes": 4}, 2, 100,
-         "run r: a mini-batch of 12 cannot be shared between 8 processes; set train.batch to a multiple of "
-         "train.devices times train.nodes"),
+         "run r: found 1 process(es), wanted 2 on each of 4 machines (train.devices, train.nodes); start the command "
+         "by `srun --nodes=... --ntasks-per-node=...`, as profiles/slurm does, or by torchrun"),
         ({"devices": 4}, 2, 100,
          "run r: found 2 GPU(s), wanted train.devices 4; set it to auto, or ask for more GPUs"),
         ({"devices": 4}, 0, 3,
@@ -257,3 +262,9 @@ def test_what_cannot_be_shared_out_is_one_line(monkeypatch, more, gpus, validate
     with pytest.raises(ConfigError) as caught:
         ranks_of(options(**more), validated, "r")
     assert str(caught.value) == message
+
+
+def test_a_mini_batch_is_shared_between_the_processes_of_all_machines(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ConfigError, match="a mini-batch of 12 cannot be shared between 8 processes"):
+        ranks_of(options(devices=2, nodes=4), 100, "r")
