@@ -97,7 +97,12 @@ def trained(tmp_path_factory):
 
 def test_two_nodes_are_given_a_process_and_a_gpu_each(trained):
     told = trained.jobs["machines"]
-    assert (told["NumNodes"], told["NumTasks"], told["NodeList"]) == ("2", "2", "n[1-2]")
+    assert (told["NumNodes"], told["NumTasks"], told["NumCPUs"], told["NodeList"]) == (
+        "2",
+        "2",
+        "2",
+        "n[1-2]",
+    )
     assert told["TresPerNode"] == "gres:gpu:1"
     assert (trained.jobs["processes"]["NumNodes"], trained.jobs["processes"]["TresPerJob"]) == (
         "1",

@@ -174,13 +174,15 @@ def several(**train):
     return experiments
 
 
-@pytest.mark.parametrize("options", [("--profile", "profiles/slurm"), ("--cores", "8")])
+@pytest.mark.parametrize("options", [("--profile", "profiles/slurm"), ()])
 def test_a_training_asks_for_a_gpu_cores_and_memory_for_each_of_its_processes(options, tmp_path):
     (tmp_path / "profiles").symlink_to(ROOT / "profiles")
     found = []
     for devices in ("auto", 3):
         made_workflow.write(tmp_path, several(devices=devices, batch=6))
-        told = dry_run(tmp_path, *options)
+        told = dry_run(
+            tmp_path, *options, "--cores", "8"
+        )  # a dry run takes threads for those of this machine
         assert {one["gpu"] for one in asked(told, "infer")} == {"1"}
         trainings = asked(told, "train")
         threads = re.findall(r"^rule train:\n(?:    .*\n)*?    threads: (.*)", told, re.MULTILINE)
