@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,10 +117,10 @@ def test_each_process_takes_its_share_and_all_count_together(tmp_path):
     assert not set(first["seeds"]) & set(second["seeds"])
 
 
-def train(slides, folder, *settings):
+def train(slides, folder, *settings, by=(sys.executable,)):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(made_runs.__file__).parent)}
     return subprocess.Popen(
-        [sys.executable, made_runs.__file__, str(slides), str(folder), *settings],
+        [*by, made_runs.__file__, str(slides), str(folder), *settings],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -201,9 +202,34 @@ def test_two_interrupted_processes_end_at_once_and_go_on_to_the_same_weights(sli
     assert state.exists(), "the training ended before it was disturbed"
     trained(slides, tmp_path / "one", settings)
     trained(slides, tmp_path / "two", settings)
-    one, two = (load_checkpoint(tmp_path / name / "last.ckpt").state_dict for name in ("one", "two"))
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert (tmp_path / "one" / "metrics.csv").read_bytes() == (tmp_path / "two" / "metrics.csv").read_bytes()
+    assert_the_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_machines_trains_what_two_devices_do(slides, tmp_path):
+    """Two of it on this machine, each told that it is one of two."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    by = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    both = [
+        train(
+            slides, tmp_path / "machines", settings_of(1, nodes=2), by=[*by, f"--node-rank={rank}", *meeting]
+        )
+        for rank in (0, 1)
+    ]
+    for process in both:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+    trained(slides, tmp_path / "devices", settings_of(2))
+    assert_the_same(tmp_path / "machines", tmp_path / "devices")
+
+
+def assert_the_same(folder, other):
+    one, two = (load_checkpoint(place / "last.ckpt").state_dict for place in (folder, other))
+    assert [key for key in one if not torch.equal(one[key], two[key])] == []
+    assert (folder / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
 
 
 def test_a_process_that_is_killed_ends_the_others(slides, tmp_path):
