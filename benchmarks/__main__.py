@@ -14,6 +14,7 @@ NAMES = (
     "startup",
     "reading",
     "training",
+    "devices",
     "inference",
     "memory",
     "whole_slide",

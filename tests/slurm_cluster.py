@@ -25,6 +25,8 @@ LOCK = Path("/tmp/hooknet-slurm-tests.lock")
 #: Head of the files that may be overwritten and removed.
 OURS = "# Made by the tests of hooknet, which remove it: "
 NODES = ("n1", "n2")
+#: That are always there: jobs get CUDA_VISIBLE_DEVICES, and find no GPU.
+DEVICES = ("/dev/null", "/dev/zero")
 DAEMONS = ("slurmctld", "slurmd", "munged")
 #: Nodes claim more than the machine may have: memory and cores are only counted.  What a job uses is looked at each
 #: second, and ends it where that is more than it asked for.
@@ -60,10 +62,10 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.%n.log
 GresTypes=gpu
 SlurmdParameters=config_overrides
-NodeName=n1 Port={ports[1]} {size} Gres=gpu:1 Weight=2
-NodeName=n2 Port={ports[2]} {size} Weight=1
+NodeName=n1 Port={ports[1]} {size} {gres[0]} Weight=2
+NodeName=n2 Port={ports[2]} {size} {gres[1]} Weight=1
 PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=10080 OverSubscribe=NO State=UP
-PartitionName=gpu Nodes=n1 MaxTime=10080 State=UP
+PartitionName=gpu Nodes={with_gpu} MaxTime=10080 State=UP
 """
 #: Of a node; it is on this machine too.
 SIZE = (
@@ -173,15 +175,27 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def write_configuration(folder: Path) -> None:
+def write_configuration(folder: Path, gpus: tuple[int, int]) -> None:
     host = socket.gethostname().split(".")[0]
     head = f"{OURS}{folder}\n"
     CONFIGURATION.mkdir(exist_ok=True)
     size = SIZE.format(host=host)
-    settings = SETTINGS.format(host=host, folder=folder, ports=free_ports(3), size=size)
+    there = dict(zip(NODES, gpus, strict=True))
+    settings = SETTINGS.format(
+        host=host,
+        folder=folder,
+        ports=free_ports(3),
+        size=size,
+        gres=[f"Gres=gpu:{count}" if count else "" for count in gpus],
+        with_gpu=",".join(name for name, count in there.items() if count),
+    )
     (CONFIGURATION / "slurm.conf").write_text(head + settings)
-    # A device that is always there: jobs get CUDA_VISIBLE_DEVICES, and find no GPU.
-    (CONFIGURATION / "gres.conf").write_text(head + "NodeName=n1 Name=gpu Count=1 File=/dev/null\n")
+    lines = [
+        f"NodeName={name} Name=gpu File={','.join(DEVICES[:count])}\n"
+        for name, count in there.items()
+        if count
+    ]
+    (CONFIGURATION / "gres.conf").write_text(head + "".join(lines))
 
 
 def start_munge(folder: Path) -> None:
@@ -245,8 +259,8 @@ def wait_until_silent(node: str, timeout: float = 120) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
-    """A cluster whose state is in ``folder``; one at a time on a machine."""
+def running(folder: Path, gpus: tuple[int, int] = (1, 0)) -> Iterator[Cluster]:
+    """A cluster whose state is in ``folder``, with GPUs on each node; one at a time on a machine."""
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stop_what_was_left()
@@ -255,7 +269,7 @@ def running(folder: Path) -> Iterator[Cluster]:
         for name in NODES:
             (folder / f"spool.{name}").mkdir()
         try:
-            write_configuration(folder)
+            write_configuration(folder, gpus)
             start_munge(folder)
             subprocess.run(["slurmctld"], check=True, capture_output=True)
             for name in NODES:

@@ -11,7 +11,10 @@ from functools import cached_property
 from math import ceil
 from typing import Final
 
-from hooknet.config.run import ClassifierRun, DenseRun, Run
+from hooknet.config.classifier import ClassifierTrainOptions
+from hooknet.config.dense import TrainOptions
+from hooknet.config.refiner import RefinerTrainOptions
+from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, Run
 from hooknet.shapes.memory import BESIDES, tile_bytes
 from hooknet.shapes.tiles import Tile
 
@@ -63,27 +66,52 @@ class Needs:
 
     run: Run
 
+    @property
+    def train_nodes(self) -> int:
+        """Machines that train together."""
+        return self._options.nodes
+
+    @property
+    def train_devices(self) -> int:
+        """Processes on each of them, and GPUs; ``auto`` is one: it takes what a job has, which asks for this."""
+        devices = self._options.devices
+        return 1 if devices == "auto" else devices
+
+    @property
+    def train_cores(self) -> int:
+        """Of one process of a training: those of the network, and one for each process that reads patches."""
+        options = self._options
+        return options.threads + (0 if isinstance(options, RefinerTrainOptions) else options.workers)
+
     @cached_property
     def train_mb(self) -> float:
-        """MB of a training on a processor; on a GPU the feature maps are in its own memory."""
+        """MB of a training on each machine, if on processors; on a GPU the feature maps are in its own memory."""
         run = self.run
         if not isinstance(run, (DenseRun, ClassifierRun)):
-            return REFINER_MB
+            # Each process holds all slides.
+            return self.train_devices * REFINER_MB
         options = run.settings.train
         reading = options.workers * (WORKER_MB + options.cache_mb) + options.cache_mb
         weights = run.parameter_count * BYTES_PER_WEIGHT / MB
         patch = CLASSIFIER_PATCH_MB if isinstance(run, ClassifierRun) else _patch_mb(run)
-        return PROCESS_MB + reading + weights + options.batch * patch
+        shared = options.batch / self.train_nodes * patch
+        return self.train_devices * (PROCESS_MB + reading + weights) + shared
 
     @cached_property
     def train_minutes(self) -> float:
-        """Min of a training on the cores it has: each step forward and back, validation forward."""
+        """Min of a training on the cores it has: each step forward and back, validation forward, in shares."""
         run = self.run
         if not isinstance(run, (DenseRun, ClassifierRun)):
             return LONGEST
         options = run.settings.train
         patches = options.epochs * (3 * options.steps * options.batch + options.validation_patches)
-        return START + patches * _patch_work(run) / (TRAIN_RATE * options.threads) / 60
+        rate = TRAIN_RATE * options.threads * self.train_devices * self.train_nodes
+        return START + patches * _patch_work(run) / rate / 60
+
+    @property
+    def _options(self) -> TrainOptions | ClassifierTrainOptions | RefinerTrainOptions:
+        assert isinstance(self.run, (DenseRun, ClassifierRun, RefinerRun))
+        return self.run.settings.train
 
     @cached_property
     def infer_mb(self) -> float:

@@ -142,8 +142,7 @@ def _geometry(
     drawn = Polygon(shape.points, shape.holes)
     geometry: Polygon | MultiPolygon = drawn if offset == (0.0, 0.0) else translate(drawn, *offset)
     if not geometry.is_valid:
-        repaired = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
-        parts = [one for one in shapely.get_parts(repaired) if isinstance(one, Polygon) and one.area > 0]
+        parts = _repaired(geometry)
         if parts:
             counts["repaired"] += 1
             logger.info("shape %d %r: self-intersection repaired", shape.index + 1, shape.name)
@@ -153,6 +152,21 @@ def _geometry(
         logger.warning("shape %d %r: has no area, dropped", shape.index + 1, shape.name)
         return None
     return geometry
+
+
+def _repaired(geometry: Polygon) -> list[Polygon]:
+    """The valid parts of a self-intersecting shape.
+
+    GEOS (3.13) finds none where a ring goes to its second vertex and straight back, so it is begun elsewhere then.
+    """
+    ring = list(geometry.exterior.coords)[:-1]
+    for start in range(min(len(ring), 4)):
+        begun = Polygon(ring[start:] + ring[:start], geometry.interiors) if start else geometry
+        repaired = shapely.make_valid(begun, method="structure", keep_collapsed=False)
+        parts = [one for one in shapely.get_parts(repaired) if isinstance(one, Polygon) and one.area > 0]
+        if parts:
+            return parts
+    return []
 
 
 def _check_inside(

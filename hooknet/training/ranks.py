@@ -145,7 +145,7 @@ def ranks_of(options: LoopOptions, validated: int, run: str) -> Ranks:
     without any one process.  ``validated``: members of the validation.
     """
     if options.devices == "auto":
-        there = int(os.environ.get("LOCAL_WORLD_SIZE", _gpus() or 1))
+        there = _started_here(options.nodes) or _gpus() or 1
         fitting = [
             one
             for one in range(1, there + 1)
@@ -159,6 +159,12 @@ def ranks_of(options: LoopOptions, validated: int, run: str) -> Ranks:
                 f"run {run}: found {_gpus()} GPU(s), wanted train.devices {found.devices}; set it to auto, or ask for "
                 "more GPUs"
             )
+    if found.nodes > 1 and _started() != found.all:
+        raise ConfigError(
+            f"run {run}: found {_started()} process(es), wanted {found.devices} on each of {found.nodes} machines "
+            "(train.devices, train.nodes); start the command by `srun --nodes=... --ntasks-per-node=...`, as "
+            "profiles/slurm does, or by torchrun"
+        )
     if options.batch % found.all:
         raise ConfigError(
             f"run {run}: a mini-batch of {options.batch} cannot be shared between {found.all} processes; set "
@@ -170,6 +176,20 @@ def ranks_of(options: LoopOptions, validated: int, run: str) -> Ranks:
             "train.devices"
         )
     return found
+
+
+def _started_here(nodes: int) -> int:
+    """Processes of this training on this machine that torchrun, or srun on several machines, has started, or 0.
+
+    On one machine a job's number of tasks may be meant for something else.
+    """
+    by_srun = os.environ.get("SLURM_NTASKS_PER_NODE", "0") if nodes > 1 else "0"
+    return int(os.environ.get("LOCAL_WORLD_SIZE", by_srun))
+
+
+def _started() -> int:
+    """Processes that torchrun or srun has started, on all machines."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
 
 
 def _gpus() -> int:

@@ -61,6 +61,18 @@ def test_training_takes_memory_by_batch_filters_and_workers(run):
     )
 
 
+def test_several_processes_ask_for_what_each_of_them_takes(run):
+    alone = Needs(run(train={"workers": 2, "batch": 8}))
+    assert (alone.train_devices, alone.train_nodes, alone.train_cores) == (1, 1, 3)
+    four = Needs(run(train={"workers": 2, "batch": 8, "devices": 2, "nodes": 2}))
+    assert (four.train_devices, four.train_nodes, four.train_cores) == (2, 2, 3)
+    # On each machine: twice what a process takes, half of the patches.
+    patches = alone.train_mb - Needs(run(train={"workers": 2, "batch": 1})).train_mb
+    patch = patches / 7
+    assert four.train_mb == pytest.approx(2 * (alone.train_mb - 8 * patch) + 4 * patch)
+    assert four.train_minutes - 10 == pytest.approx((alone.train_minutes - 10) / 4)
+
+
 def test_the_memory_of_a_known_training_is_as_measured():
     # 28 MiB more for each patch of the demo's HookNet: 1048 MiB with 16, 620 with one (docs/performance.md).
     run = demo()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,10 +117,10 @@ def test_each_process_takes_its_share_and_all_count_together(tmp_path):
     assert not set(first["seeds"]) & set(second["seeds"])
 
 
-def train(slides, folder, *settings):
+def train(slides, folder, *settings, by=(sys.executable,)):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(made_runs.__file__).parent)}
     return subprocess.Popen(
-        [sys.executable, made_runs.__file__, str(slides), str(folder), *settings],
+        [*by, made_runs.__file__, str(slides), str(folder), *settings],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -201,9 +202,34 @@ def test_two_interrupted_processes_end_at_once_and_go_on_to_the_same_weights(sli
     assert state.exists(), "the training ended before it was disturbed"
     trained(slides, tmp_path / "one", settings)
     trained(slides, tmp_path / "two", settings)
-    one, two = (load_checkpoint(tmp_path / name / "last.ckpt").state_dict for name in ("one", "two"))
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert (tmp_path / "one" / "metrics.csv").read_bytes() == (tmp_path / "two" / "metrics.csv").read_bytes()
+    assert_the_same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_machines_trains_what_two_devices_do(slides, tmp_path):
+    """Two of it on this machine, each told that it is one of two."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    by = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    both = [
+        train(
+            slides, tmp_path / "machines", settings_of(1, nodes=2), by=[*by, f"--node-rank={rank}", *meeting]
+        )
+        for rank in (0, 1)
+    ]
+    for process in both:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+    trained(slides, tmp_path / "devices", settings_of(2))
+    assert_the_same(tmp_path / "machines", tmp_path / "devices")
+
+
+def assert_the_same(folder, other):
+    one, two = (load_checkpoint(place / "last.ckpt").state_dict for place in (folder, other))
+    assert [key for key in one if not torch.equal(one[key], two[key])] == []
+    assert (folder / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
 
 
 def test_a_process_that_is_killed_ends_the_others(slides, tmp_path):
@@ -230,11 +256,16 @@ def test_processes_are_found_not_assumed(monkeypatch):
     assert ranks_of(options(), 100, "r") == Ranks(1, 1)
     monkeypatch.setattr(ranks, "_gpus", lambda: 8)
     assert ranks_of(options(), 100, "r") == Ranks(6, 1)  # of 8 GPUs 6 can share 12 patches
-    assert ranks_of(options(nodes=2), 100, "r") == Ranks(6, 2)
     assert ranks_of(options(), 3, "r") == Ranks(3, 1)
     assert ranks_of(options(devices=4), 100, "r") == Ranks(4, 1)
+    monkeypatch.setenv("SLURM_NTASKS", "6")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "3")
+    assert ranks_of(options(), 100, "r") == Ranks(6, 1)  # a job's tasks may be for something else
+    assert ranks_of(options(nodes=2), 100, "r") == Ranks(3, 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert ranks_of(options(), 100, "r") == Ranks(2, 1)
+    assert ranks_of(options(nodes=2), 100, "r") == Ranks(2, 2)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +275,8 @@ def test_processes_are_found_not_assumed(monkeypatch):
          "run r: a mini-batch of 12 cannot be shared between 5 processes; set train.batch to a multiple of "
          "train.devices times train.nodes"),
         ({"devices": 2, "nodes": 4}, 2, 100,
-         "run r: a mini-batch of 12 cannot be shared between 8 processes; set train.batch to a multiple of "
-         "train.devices times train.nodes"),
+         "run r: found 1 process(es), wanted 2 on each of 4 machines (train.devices, train.nodes); start the command "
+         "by `srun --nodes=... --ntasks-per-node=...`, as profiles/slurm does, or by torchrun"),
         ({"devices": 4}, 2, 100,
          "run r: found 2 GPU(s), wanted train.devices 4; set it to auto, or ask for more GPUs"),
         ({"devices": 4}, 0, 3,
@@ -257,3 +288,9 @@ def test_what_cannot_be_shared_out_is_one_line(monkeypatch, more, gpus, validate
     with pytest.raises(ConfigError) as caught:
         ranks_of(options(**more), validated, "r")
     assert str(caught.value) == message
+
+
+def test_a_mini_batch_is_shared_between_the_processes_of_all_machines(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ConfigError, match="a mini-batch of 12 cannot be shared between 8 processes"):
+        ranks_of(options(devices=2, nodes=4), 100, "r")

@@ -102,6 +102,8 @@ def test_new_learning_rate_runs_the_chain_of_its_experiment_only(finished, tmp_p
     assert jobs(folder) == {"train": 1} | chain(kept=system == "unet")
     made_workflow.write(folder, with_train(system, workers=1))
     assert "train" not in jobs(folder), "workers change no result"
+    made_workflow.write(folder, with_train(system, devices=2, nodes=2))
+    assert "train" not in jobs(folder), "nor do the machines that it was trained on"
 
 
 def test_maps_do_not_depend_on_how_slides_are_spread_over_jobs(finished, tmp_path):

@@ -1,3 +1,4 @@
+import copy
 import os
 import re
 import subprocess
@@ -110,7 +111,7 @@ def test_the_submit_command_of_grid_engine_ends_with_its_options():
 def test_engines_with_another_word_for_a_gpu_are_told_for_every_rule_that_has_one(name, key):
     texts = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
     parts = re.split(r"^rule (\w+):$", texts, flags=re.MULTILINE)
-    with_gpu = {rule for rule, text in zip(parts[1::2], parts[2::2], strict=True) if "gpu=1" in text}
+    with_gpu = {rule for rule, text in zip(parts[1::2], parts[2::2], strict=True) if " gpu=" in text}
     copies = re.findall(r"^use rule (\w+) as (\w+) with:$", texts, re.MULTILINE)
     for _ in copies:  # copies of copies too
         with_gpu |= {copy for rule, copy in copies if rule in with_gpu}
@@ -165,6 +166,53 @@ def test_every_profile_dry_runs(name, tmp_path, empty_bucket):
         assert {one["lsf_extra"] for one in asked(told, "train")} == {"-gpu num=1"}
     if executor == "aws_batch":
         assert {one["_gpus"] for one in asked(told, "infer")} == {"1"}
+
+
+def several(**train):
+    experiments = copy.deepcopy(made_workflow.EXPERIMENTS)
+    experiments["defaults"]["train"] |= train
+    return experiments
+
+
+@pytest.mark.parametrize("options", [("--profile", "profiles/slurm"), ()])
+def test_a_training_asks_for_a_gpu_cores_and_memory_for_each_of_its_processes(options, tmp_path):
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    found = []
+    for devices in ("auto", 3):
+        made_workflow.write(tmp_path, several(devices=devices, batch=6))
+        told = dry_run(
+            tmp_path, *options, "--cores", "8"
+        )  # a dry run takes threads for those of this machine
+        assert {one["gpu"] for one in asked(told, "infer")} == {"1"}
+        trainings = asked(told, "train")
+        threads = re.findall(r"^rule train:\n(?:    .*\n)*?    threads: (.*)", told, re.MULTILINE)
+        found.append(
+            ([one["gpu"] for one in trainings], threads, sum(int(one["mem_mb"]) for one in trainings))
+        )
+    assert [one[:2] for one in found] == [(["1"] * 3, []), (["3"] * 3, ["3"] * 3)]
+    # All but patches, which are shared, is what each process takes.
+    assert found[1][2] == pytest.approx(3 * found[0][2], rel=0.01)
+
+
+def test_a_limit_on_gpus_holds_for_trainings_on_several(tmp_path):
+    made_workflow.write(tmp_path, several(devices=3, batch=6))
+    told = dry_run(tmp_path, "--cores", "2", "--resources", "gpu=1")
+    assert {one["gpu"] for one in asked(told, "train")} == {"1"}
+
+
+def test_several_machines_are_asked_of_slurm_and_the_command_is_started_once_for_each_process(tmp_path):
+    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    made_workflow.write(tmp_path, several(nodes=2, devices=3, batch=6))
+    told = dry_run(tmp_path, "-p", "--profile", "profiles/slurm")
+    wanted = {"nodes": "2", "tasks_per_node": "3", "cpus_per_task": "1", "gres": "gpu:3", "mpi": "srun"}
+    for one in asked(told, "train"):
+        assert {key: one[key] for key in wanted} == wanted
+        assert not {"gpu", "tasks"} & set(one)
+    words = "srun --nodes=2 --ntasks-per-node=3 --cpus-per-task=1 --kill-on-bad-exit=1"
+    commands = re.findall(r"^Shell command: (.*) --run", told, re.MULTILINE)
+    trainings = [one for one in commands if "hooknet train" in one]
+    assert trainings == [f"${{SLURM_JOB_ID:+{words}}} python -m hooknet train"] * 3
+    assert [one for one in commands if "srun" in one] == trainings
 
 
 def test_resources_grow_with_the_slide(tmp_path):

@@ -35,6 +35,12 @@ def minutes(start, per_gb=0):
     return by_size if per_gb else whatever_the_size
 
 
+def train_gpus(wildcards):
+    """One for each process; of several machines SLURM is told otherwise (machines.smk)."""
+    asked = needs(wildcards.run)
+    return asked.train_devices if asked.train_nodes == 1 else None
+
+
 def train_memory(wildcards, attempt):
     return more(needs(wildcards.run).train_mb, attempt)
 

@@ -94,9 +94,9 @@ def run_slides_folder(wildcards):
 
 
 def train_threads(wildcards):
-    """Cores of a training: those of the network, and one for each process that reads patches."""
-    options = EVERY_RUN[wildcards.run].settings.train
-    return options.threads + options.workers
+    """Cores of a training on each machine."""
+    asked = needs(wildcards.run)
+    return asked.train_devices * asked.train_cores
 
 
 def infer_threads(wildcards):

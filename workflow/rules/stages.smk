@@ -68,7 +68,8 @@ rule train_classifier:
         "../../envs/hooknet.yaml"
     threads: train_threads
     resources:
-        gpu=1,
+        **MACHINES,
+        gpu=train_gpus,
         mem_mb=train_memory,
         runtime=train_minutes,
     params:
@@ -79,7 +80,7 @@ rule train_classifier:
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
         state="results/runs/{run}/state",
     shell:
-        "python -m hooknet train-classifier --run {wildcards.run:q} --slides-folder {params.folder:q}"
+        "{resources.launch}python -m hooknet train-classifier --run {wildcards.run:q} --slides-folder {params.folder:q}"
         " --splits {input.splits:q} --best {output.best:q} --last {output.last:q}"
         " --metrics {output.metrics:q} --draws {output.draws:q} --state {params.state:q} {params.options}"
         " > {log:q} 2>&1"
@@ -142,9 +143,10 @@ rule train_refiner:
         run=names_of(RefinerRun),
     conda:
         "../../envs/hooknet.yaml"
-    threads: infer_threads
+    threads: train_threads
     resources:
-        gpu=1,
+        **MACHINES,
+        gpu=train_gpus,
         mem_mb=train_memory,
         runtime=train_minutes,
     params:
@@ -153,7 +155,7 @@ rule train_refiner:
         folder=run_slides_folder,
         state="results/runs/{run}/state",
     shell:
-        "python -m hooknet train-refiner --run {wildcards.run:q} --slides-folder {params.folder:q}"
+        "{resources.launch}python -m hooknet train-refiner --run {wildcards.run:q} --slides-folder {params.folder:q}"
         " --runs-folder results/runs --splits {input.splits:q} --best {output.best:q} --last {output.last:q}"
         " --metrics {output.metrics:q} --state {params.state:q} > {log:q} 2>&1"
 

@@ -30,7 +30,8 @@ rule train:
         "../../envs/hooknet.yaml"
     threads: train_threads
     resources:
-        gpu=1,
+        **MACHINES,
+        gpu=train_gpus,
         mem_mb=train_memory,
         runtime=train_minutes,
     params:
@@ -40,6 +41,6 @@ rule train:
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
         state="results/runs/{run}/state",
     shell:
-        "python -m hooknet train --run {wildcards.run:q} --slides-folder {params.folder:q}"
+        "{resources.launch}python -m hooknet train --run {wildcards.run:q} --slides-folder {params.folder:q}"
         " --splits {input.splits:q} --best {output.best:q} --last {output.last:q}"
         " --metrics {output.metrics:q} --state {params.state:q} > {log:q} 2>&1"
