@@ -140,9 +140,10 @@ def _geometry(
 ) -> Polygon | MultiPolygon | None:
     """The valid geometry of a shape, None when no area is left of it."""
     drawn = Polygon(shape.points, shape.holes)
-    geometry: Polygon | MultiPolygon = drawn if offset == (0.0, 0.0) else translate(drawn, *offset)
-    if not geometry.is_valid:
-        parts = _repaired(geometry)
+    moved = drawn if offset == (0.0, 0.0) else translate(drawn, *offset)
+    geometry: Polygon | MultiPolygon = moved
+    if not moved.is_valid:
+        parts = _repaired(moved)
         if parts:
             counts["repaired"] += 1
             logger.info("shape %d %r: self-intersection repaired", shape.index + 1, shape.name)
@@ -157,11 +158,11 @@ def _geometry(
 def _repaired(geometry: Polygon) -> list[Polygon]:
     """The valid parts of a self-intersecting shape.
 
-    GEOS (3.13) finds none where a ring goes to its second vertex and straight back, so it is begun elsewhere then.
+    GEOS (3.14) finds none where a ring goes to its second vertex and straight back, so it is begun elsewhere then.
     """
-    ring = list(geometry.exterior.coords)[:-1]
+    ring, holes = list(geometry.exterior.coords)[:-1], [one.coords for one in geometry.interiors]
     for start in range(min(len(ring), 4)):
-        begun = Polygon(ring[start:] + ring[:start], geometry.interiors) if start else geometry
+        begun = Polygon(ring[start:] + ring[:start], holes) if start else geometry
         repaired = shapely.make_valid(begun, method="structure", keep_collapsed=False)
         parts = [one for one in shapely.get_parts(repaired) if isinstance(one, Polygon) and one.area > 0]
         if parts:
