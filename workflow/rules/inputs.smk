@@ -8,6 +8,12 @@ def slide_file(wildcards):
     return slide_of(wildcards).slide
 
 
+def slide_gigabytes(slide):
+    if IN_BUCKET:
+        return workflow.inputfile(slide.slide).storage_object.size() / 1e9
+    return Path(slide.slide).stat().st_size / 1e9
+
+
 def annotation_file(wildcards):
     return layout.source_of(slide_of(wildcards), wildcards.role)
 
@@ -122,8 +128,8 @@ def bands_of(wildcards):
     slide = slide_of(wildcards)
     if slide.id in PHANTOMS:  # which may not be there yet
         return ["1of1"]
-    gigabytes = Path(slide.slide).stat().st_size / 1e9
-    count = max(1, ceil(gigabytes / RUNS[wildcards.run].settings.infer.split_gb))
+    split = RUNS[wildcards.run].settings.infer.split_gb
+    count = max(1, ceil(slide_gigabytes(slide) / split))
     return [f"{number}of{count}" for number in range(1, count + 1)]
 
 
