@@ -15,7 +15,12 @@ setup: .venv/.ok           ## The virtual environment, from constraints.txt
 .venv/.ok: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hooknet needs Python 3.11 or newer, found " + sys.version.split()[0] + "; run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx,openvino,slurm,cluster,kubernetes]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,keras,onnx,openvino,slurm,cluster]"
+	touch $@
+
+# Executors of clouds, for the tests of their profiles: apart, as they make every start of snakemake slower.
+.venv/.clouds: .venv/.ok
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[kubernetes,aws]"
 	touch $@
 
 demo: setup                ## Generated slides -> HookNet and two U-Nets -> results/report/demo/index.html
@@ -38,10 +43,10 @@ volumes: setup             ## Generated hearts as NIfTI volumes -> slices -> two
 	    experiments=config/examples/hearts/experiments.yaml
 	@echo "Open results/report/hearts/index.html"
 
-test: setup                ## Tests, the end-to-end run of a tiny configuration among them
+test: setup .venv/.clouds  ## Tests, the end-to-end run of a tiny configuration among them
 	python -m pytest -m "not slow"
 
-nightly: setup             ## All tests, the slow ones too
+nightly: setup .venv/.clouds ## All tests, the slow ones too
 	python -m pytest
 
 check: setup               ## Style, types, workflow: what has to be clean before a commit

@@ -13,6 +13,7 @@ from benchmarks.table import machine
 NAMES = (
     "startup",
     "reading",
+    "copying",
     "training",
     "devices",
     "inference",

@@ -46,12 +46,9 @@ def run(
     from hooknet.config.run import ClassifierRun, of_kind
     from hooknet.inference.classifying import classify_patches
     from hooknet.inference.whole_slide import MapFiles
+    from hooknet.io.staging import staged
 
     chosen = of_kind(project(datasets, experiments).run(run), ClassifierRun, "classify-patches")
-    classify_patches(
-        chosen,
-        chosen.dataset.slide(slide),
-        checkpoint,
-        MapFiles(output, probabilities, tissue, tuple(labels or ())),
-        None if memory is None else int(memory * 1e6),
-    )
+    one, files = chosen.dataset.slide(slide), MapFiles(output, probabilities, tissue, tuple(labels or ()))
+    with staged([str(one.slide)]):
+        classify_patches(chosen, one, checkpoint, files, None if memory is None else int(memory * 1e6))

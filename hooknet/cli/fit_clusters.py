@@ -35,9 +35,11 @@ def run(
     """Write the clusters."""
     from hooknet.config.run import ClassifierRun, of_kind
     from hooknet.io.records import read_splits
+    from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
     from hooknet.training.clusters import fit
 
     chosen = of_kind(project(datasets, experiments).run(run), ClassifierRun, "fit-clusters")
-    training = chosen.slides("training", read_splits(splits))
-    fit(chosen, slide_files(chosen.patch_spec, training, slides_folder), output)
+    training = slide_files(chosen.patch_spec, chosen.slides("training", read_splits(splits)), slides_folder)
+    with staged(one.slide for one in training):
+        fit(chosen, training, output)

@@ -48,14 +48,10 @@ def run(
     from hooknet.config.run import DenseRun, of_kind
     from hooknet.inference.bands import Band
     from hooknet.inference.whole_slide import MapFiles, infer
+    from hooknet.io.staging import staged
 
     chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "infer")
-    infer(
-        chosen,
-        chosen.dataset.slide(slide),
-        checkpoint,
-        MapFiles(
-            output, probabilities, tissue, tuple(labels or ()), None if band is None else Band.named(band)
-        ),
-        None if memory is None else int(memory * 1e6),
-    )
+    one, rows = chosen.dataset.slide(slide), None if band is None else Band.named(band)
+    files = MapFiles(output, probabilities, tissue, tuple(labels or ()), rows)
+    with staged([str(one.slide)]):
+        infer(chosen, one, checkpoint, files, None if memory is None else int(memory * 1e6))

@@ -35,6 +35,7 @@ def run(
     """Write checkpoints and curves."""
     from hooknet.config.run import DenseRun, of_kind
     from hooknet.io.records import read_splits
+    from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
     from hooknet.training.loop import TrainFiles, train
 
@@ -44,4 +45,5 @@ def run(
         slide_files(chosen.patch_spec, chosen.slides(split, assigned), slides_folder)
         for split in ("training", "validation")
     )
-    train(chosen, training, validation, TrainFiles(best, last, metrics, state))
+    with staged(one.slide for one in (*training, *validation)):
+        train(chosen, training, validation, TrainFiles(best, last, metrics, state))

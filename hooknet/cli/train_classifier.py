@@ -45,6 +45,7 @@ def run(
     """Write checkpoints, curves and the table."""
     from hooknet.config.run import ClassifierRun, of_kind
     from hooknet.io.records import read_splits
+    from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
     from hooknet.training.classification import train_classifier
     from hooknet.training.loop import TrainFiles
@@ -56,4 +57,5 @@ def run(
         for split in ("training", "validation")
     )
     files = TrainFiles(best, last, metrics, state, draws)
-    train_classifier(chosen, training, validation, clusters, files)
+    with staged(one.slide for one in (*training, *validation)):
+        train_classifier(chosen, training, validation, clusters, files)

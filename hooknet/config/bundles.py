@@ -12,19 +12,19 @@ from hooknet.config.run import DenseRun
 Bundle = tuple[SlideSettings, ...]
 
 
-def bundles(run: DenseRun, slides: Sequence[SlideSettings]) -> tuple[Bundle, ...]:
+def bundles(run: DenseRun, slides: Sequence[SlideSettings], sizes: Sequence[float]) -> tuple[Bundle, ...]:
     """Slides in their order, as many together as ``infer.bundle_minutes`` allows; a larger one is alone.
 
-    Minutes are those that jobs ask for (:class:`hooknet.config.resources.Needs`).  A slide that is added at the end
-    leaves all bundles but the last as they are.
+    ``sizes``: MB of their files (:func:`file_mb`).  Minutes are those that jobs ask for
+    (:class:`hooknet.config.resources.Needs`).  A slide that is added at the end leaves all bundles but the last as
+    they are.
     """
     most, needs = run.settings.infer.bundle_minutes, Needs(run)
     assert most is not None
     found: list[Bundle] = []
     together: Bundle = ()
     megabytes = 0.0
-    for slide in slides:
-        more = file_mb(run.dataset, slide)
+    for slide, more in zip(slides, sizes, strict=True):
         if together and needs.infer_minutes(megabytes + more) > most:
             found.append(together)
             together, megabytes = (), 0.0

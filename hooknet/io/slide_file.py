@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hooknet.coordinates import PLAUSIBLE_SPACING
 from hooknet.errors import SlideError
+from hooknet.io.staging import read_from
 
 Image = NDArray[np.uint8]
 
@@ -29,7 +30,7 @@ os.register_at_fork(
 
 
 class SlideFile:
-    """A slide's file, for several threads at once.
+    """A slide's file, for several threads at once; read from its copy where one is staged.
 
     Opened again in every process that reads it: a handle does not survive a fork.
     """
@@ -106,7 +107,7 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise SlideError(f"{path}: found no such file; correct the slide's path in the datasets file")
     try:
-        handle = openslide.OpenSlide(path)
+        handle = openslide.OpenSlide(read_from(path))
     except (openslide.OpenSlideError, OSError) as error:
         raise SlideError(
             f"{path}: OpenSlide cannot open it ({error or 'unknown format'}); "

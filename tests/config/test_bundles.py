@@ -36,7 +36,7 @@ def slides(folder, sizes):
 def test_bundles_keep_all_slides_in_their_order_and_their_time(tmp_path_factory, sizes, minutes):
     run = run_of(minutes)
     made = slides(tmp_path_factory.mktemp("sizes"), sizes)
-    found = bundles(run, made)
+    found = bundles(run, made, [file_mb(run.dataset, slide) for slide in made])
     assert [slide for one in found for slide in one] == made
     for one in found:
         megabytes = sum(file_mb(run.dataset, slide) for slide in one)
@@ -50,7 +50,7 @@ def test_bundles_keep_all_slides_in_their_order_and_their_time(tmp_path_factory,
 def test_a_slide_that_is_added_at_the_end_changes_no_full_bundle(tmp_path):
     run = run_of(60)
     made = slides(tmp_path, [10**10] * 9)
-    before, after = bundles(run, made[:-1]), bundles(run, made)
+    before, after = bundles(run, made[:-1], [10_000] * 8), bundles(run, made, [10_000] * 9)
     assert len(before) > 2
     assert after[: len(before) - 1] == before[:-1]
     assert numbers_of(after)["s0"] == 1

@@ -47,7 +47,7 @@ def test_environment_and_constraints_agree_on_every_version():
 
 
 @pytest.mark.parametrize(
-    "extra", [None, "dev", "keras", "onnx", "openvino", "slurm", "cluster", "kubernetes"]
+    "extra", [None, "dev", "keras", "onnx", "openvino", "slurm", "cluster", "kubernetes", "aws"]
 )
 def test_constraints_pin_every_dependency(extra):
     assert set(dependencies(extra)) <= set(constraints())
@@ -82,7 +82,7 @@ def test_the_container_is_built_of_the_constraints_and_of_extras_that_there_are(
     runs = [rest for word, rest in dockerfile() if word == "RUN"]
     (install,) = [rest for rest in runs if "-c constraints.txt" in rest]
     extras = re.search(r'"\.\[([a-z,]+)\]"', install)[1].split(",")
-    assert {"slurm", "cluster", "kubernetes"} <= set(extras)
+    assert {"slurm", "cluster", "kubernetes", "aws"} <= set(extras)
     for extra in extras:
         assert set(dependencies(extra)) <= set(constraints())
     # Whatever is installed besides is the package itself, without dependencies.

@@ -2,10 +2,9 @@ import copy
 import os
 import re
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
+import made_bucket
 import made_workflow
 import pytest
 import yaml
@@ -17,7 +16,6 @@ EXECUTORS = {
 }  # fmt: skip
 #: Engines whose jobs share no disk: everything is an object in a bucket, and a dry run looks there.
 CLOUDS = {"kubernetes", "aws-batch"}
-KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "eu-central-1"}
 
 
 def lines(name, file="config.yaml"):
@@ -36,34 +34,13 @@ def rule_names(tmp_path_factory):
     return set(re.findall(r"^(\w+)$", found.stdout, re.MULTILINE))
 
 
-class EmptyBucket(BaseHTTPRequestHandler):
-    """An object storage with one bucket, which is empty."""
-
-    def do_HEAD(self):
-        self.send_response(404 if self.path.strip("/").count("/") else 200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_GET(self):
-        body = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Nothing to the tests' output."""
-
-
 @pytest.fixture(scope="module")
-def empty_bucket():
-    """Its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyBucket) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def empty_bucket(tmp_path_factory):
+    """The address of an object storage whose bucket holds nothing."""
+    folder = tmp_path_factory.mktemp("objects")
+    (folder / "bucket").mkdir()
+    with made_bucket.served(folder) as address:
+        yield address
 
 
 def dry_run(folder, *options, environment=None):
@@ -158,7 +135,9 @@ def test_every_profile_dry_runs(name, tmp_path, empty_bucket):
     if name in CLOUDS:
         if find_spec("snakemake_storage_plugin_s3") is None:
             pytest.skip("the storage plugin for S3 is not installed (see the extras in pyproject.toml)")
-        told = dry_run(tmp_path, *options, "--storage-s3-endpoint-url", empty_bucket, environment=KEYS)
+        told = dry_run(
+            tmp_path, *options, "--storage-s3-endpoint-url", empty_bucket, environment=made_bucket.KEYS
+        )
     else:
         told = dry_run(tmp_path, *options)
     assert {one["gpu"] for one in asked(told, "train")} == {"1"}

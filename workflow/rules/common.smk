@@ -25,7 +25,9 @@ try:
         config.get("datasets", "config/datasets.yaml"),
         config.get("experiments", "config/experiments.yaml"),
     )
-    MISSING = missing_files(PROJECT)
+    # By a profile for clouds files are objects in a bucket: Snakemake looks whether they are there.
+    IN_BUCKET = workflow.storage_settings.default_storage_provider is not None
+    MISSING = [] if IN_BUCKET else missing_files(PROJECT)
 except HookNetError as error:
     stop(error)
 if MISSING:

@@ -210,5 +210,5 @@ def report_options(wildcards):
     return " ".join(flag for flag, wanted in flags.items() if wanted)
 
 
-def report_folder(wildcards):
-    return layout.report_folder(wildcards.dataset)
+def report_folder(wildcards, output):
+    return Path(output.page).parent

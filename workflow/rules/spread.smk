@@ -2,18 +2,22 @@
 
 from functools import cache
 from math import ceil
-from pathlib import Path
 
-from hooknet.config.bundles import bundles, numbers_of
+from hooknet.config.bundles import bundles, file_mb, numbers_of
+
+
+def slide_mb(dataset, slide):
+    """MB of a slide's file, wherever it is."""
+    if IN_BUCKET and dataset.phantom is None:
+        return workflow.inputfile(slide.slide).storage_object.size() / 1e6
+    return file_mb(dataset, slide)
 
 
 def bands_of(wildcards):
     """As many bands as the slide's file has parts of ``infer.split_gb``."""
-    slide = slide_of(wildcards)
-    if slide.id in PHANTOMS:  # which may not be there yet
-        return ["1of1"]
-    gigabytes = Path(slide.slide).stat().st_size / 1e9
-    count = max(1, ceil(gigabytes / RUNS[wildcards.run].settings.infer.split_gb))
+    run = RUNS[wildcards.run]
+    megabytes = slide_mb(run.dataset, slide_of(wildcards))
+    count = max(1, ceil(megabytes / 1000 / run.settings.infer.split_gb))
     return [f"{number}of{count}" for number in range(1, count + 1)]
 
 
@@ -33,7 +37,8 @@ def bundles_at(name, stamp):
     tested = test_slides(run)
     ids = {slide.id for slide in tested}
     others = tuple((one,) for one in run.dataset.slides if one.id not in ids)
-    return bundles(run, tested) + others
+    sizes = [slide_mb(run.dataset, slide) for slide in tested]
+    return bundles(run, tested, sizes) + others
 
 
 def bundles_of(name):
