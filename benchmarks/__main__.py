@@ -25,6 +25,7 @@ NAMES = (
     "exporting",
     "deformable",
     "workflow",
+    "scale",
 )
 
 

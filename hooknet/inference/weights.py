@@ -13,6 +13,7 @@ from torch import nn
 from hooknet.config.run import Run
 from hooknet.errors import CheckpointError
 from hooknet.models.checkpoint import Checkpoint, load_checkpoint, restore
+from hooknet.models.gpus import device
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,5 @@ def ready(network: NetworkT, checkpoint: Checkpoint, path: Path) -> NetworkT:
 def on_device(network: NetworkT) -> NetworkT:
     """A network in eval mode on the device that is there."""
     torch.backends.cudnn.allow_tf32 = False  # fp32 is what all else is compared with
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval()

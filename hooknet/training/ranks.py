@@ -23,6 +23,7 @@ from torch import Tensor, distributed, nn
 
 from hooknet.config.experiment import LoopOptions
 from hooknet.errors import ConfigError
+from hooknet.models.gpus import own_gpu
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class Ranks:
         """What Lightning's trainer is told."""
         if self.all == 1:
             # A job of SLURM that trains in one process is nobody's rank.
-            return {"devices": 1, "plugins": [LightningEnvironment()]}
+            return {"devices": [own_gpu()] if _gpus() > 1 else 1, "plugins": [LightningEnvironment()]}
         return {
             "devices": self.devices,
             "num_nodes": self.nodes,

@@ -1,0 +1,63 @@
+"""Which GPU a process takes, where a machine has several and jobs run side by side on it.
+
+A scheduler shows a job only its own GPUs.  On a machine of one's own (`snakemake --resources gpu=4`) every job sees all
+of them, and would take the first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+# Open for as long as the process lives: the system lets go of their locks however it ends.
+_HELD: list[IO[str]] = []
+
+
+def device() -> torch.device:
+    """The device that this process computes on: a GPU of its own where there is one, else the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    gpu = own_gpu()
+    torch.cuda.set_device(gpu)
+    return torch.device("cuda", gpu)
+
+
+@cache
+def own_gpu() -> int:
+    """The number of a visible GPU that no other process holds; where all are held, of that with most memory left."""
+    count = torch.cuda.device_count()
+    if count == 1:
+        return 0
+    names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
+    free = take_free(names, Path(tempfile.gettempdir(), f"hooknet-gpus-{os.getuid()}"))
+    if free is None:
+        free = max(range(count), key=lambda number: torch.cuda.mem_get_info(number)[0])
+        logger.warning("all %d GPUs are taken; sharing GPU %d", count, free)
+    else:
+        logger.info("GPU %d of %d", free, count)
+    return free
+
+
+def take_free(names: Sequence[str], folder: Path) -> int | None:
+    """Hold the first name that no other process holds, until this process ends; None where all are held."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        file = (folder / name).open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        _HELD.append(file)
+        return number
+    return None

@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hooknet.models import gpus
+
+HOLDS = """
+import sys
+from pathlib import Path
+from hooknet.models.gpus import take_free
+print(take_free(["a", "b"], Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holders(tmp_path):
+    """Starts processes that each take a GPU of two, and says which they took."""
+    started = []
+
+    def start():
+        one = subprocess.Popen(
+            [sys.executable, "-c", HOLDS, str(tmp_path / "gpus")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(one)
+        return one, one.stdout.readline().strip()
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def test_processes_side_by_side_take_each_its_own_and_a_killed_one_gives_its_own_back(holders):
+    first, taken = holders()
+    assert taken == "0"
+    assert holders()[1] == "1"
+    assert holders()[1] == "None"
+    first.kill()
+    first.wait()
+    assert holders()[1] == "0"
+
+
+def test_without_a_gpu_the_processor_computes(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpus.device() == torch.device("cpu")
+
+
+def test_where_all_are_taken_the_one_with_most_memory_left_is_shared(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda number: type("Properties", (), {"uuid": f"gpu{number}"})()
+    )
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: ([5, 9, 7][number], 10))
+    monkeypatch.setattr(gpus, "take_free", lambda names, folder: None)
+    gpus.own_gpu.cache_clear()
+    try:
+        assert gpus.own_gpu() == 1
+    finally:
+        gpus.own_gpu.cache_clear()
+    assert "all 3 GPUs are taken; sharing GPU 1" in caplog.text
