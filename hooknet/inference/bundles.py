@@ -14,6 +14,7 @@ from hooknet.errors import HookNetError
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
 from hooknet.io.bundles import bundled_map, bundled_probabilities, tell_failed
+from hooknet.io.staging import staged
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def infer_bundle(
         logger.info("%s: slide %d of %d", slide.id, number, len(slides))
         try:
             files = _files(run, slide, slides_folder, folder)
-            predict(run, slide, network, replace(files, made=made), memory)
+            with staged([str(slide.slide)]):
+                predict(run, slide, network, replace(files, made=made), memory)
         except HookNetError as error:
             logger.error("%s: %s", slide.id, error)
             tell_failed(folder, slide.id, error)

@@ -144,3 +144,19 @@ def test_a_map_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(MaskError, match=r"s\.tif: found no file, wanted the raster that infer-bundle writes"):
         take_from_bundle(tmp_path, "s", tmp_path / "map.tif", None)
     assert not (tmp_path / "map.tif").exists()
+
+
+def test_slides_of_a_bundle_are_read_from_copies_where_the_machine_has_a_place_for_them(
+    made, tmp_path, monkeypatch, caplog
+):
+    _, _, slides = made
+    bundled(made, tmp_path / "plain")
+    monkeypatch.setenv("HOOKNET_STAGE", str(tmp_path / "stage"))
+    with caplog.at_level(logging.INFO):
+        bundled(made, tmp_path / "staged")
+    copied = [record.message for record in caplog.records if "copied to" in record.message]
+    assert [one.split(":")[0] for one in copied] == [slide.slide for slide in slides]
+    for name in NAMES:
+        assert (tmp_path / "staged" / f"{name}.tif").read_bytes() == (
+            tmp_path / "plain" / f"{name}.tif"
+        ).read_bytes()
