@@ -60,6 +60,7 @@ class InferOptions(EngineOptions):
     tile: Count | None = None
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
+    unreadable: Annotated[float, Field(ge=0, lt=1)] = 0.01
     split_gb: PositiveFloat | None = None
     bundle_minutes: PositiveFloat | None = None
 

@@ -18,6 +18,7 @@ from hooknet.inference.engines import Engine, Predicted
 from hooknet.inference.plan import Plan
 from hooknet.inference.regions import Pixels, Wanted
 from hooknet.inference.stages import Stages
+from hooknet.io.damage import Damage
 from hooknet.io.slides import Slide
 from hooknet.io.supertiles import Square, SuperTiles
 
@@ -60,6 +61,7 @@ class Segmenting:
     """What is predicted: a slide at ``spacings`` (target first), where a ``plan`` lays tiles, and which pixels.
 
     ``shuffle_context`` shows each tile contexts from elsewhere (see :func:`elsewhere`).
+    ``damage``: where the slide cannot be read, as it turns out; no px there is predicted.
     """
 
     slide: Slide
@@ -67,6 +69,7 @@ class Segmenting:
     wanted: Wanted
     plan: Plan
     shuffle_context: bool = False
+    damage: Damage | None = None
 
     @property
     def grid(self) -> RasterGrid:
@@ -148,7 +151,10 @@ def _read_ahead(
 
     def one(number: int) -> tuple[Pixels, Sequence[NDArray[np.uint8]]]:
         with stages.at("read"):
-            return work.wanted.pixels(work.grid, *places[number], stride, stride), read(number)
+            wanted, views = work.wanted.pixels(work.grid, *places[number], stride, stride), read(number)
+            if work.damage is not None:
+                wanted &= ~work.damage.pixels(work.grid, *places[number], stride, stride)
+            return wanted, views
 
     return in_order(reader, one, range(len(places)), AHEAD)
 

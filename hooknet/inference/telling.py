@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from hooknet.io.damage import Damage
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,6 +33,18 @@ def progress(slide: str, unit: str, doing: str = "predict") -> Iterator[Callable
                 logger.info("%s: %d of %d %s", slide, done, total, unit)
 
         yield tell
+
+
+def tell_damage(slide: str, damage: Damage | None) -> None:
+    """A warning where a slide could not be read everywhere."""
+    if damage is not None and damage.share > 0:
+        logger.warning(
+            "%s: %.3g %% of the slide cannot be read, first at (%d, %d), and nothing is predicted there; "
+            "copy or scan the file again",
+            slide,
+            100 * damage.share,
+            *damage.first,
+        )
 
 
 def tell_classes(slide: str, names: tuple[str, ...], seen: NDArray[np.int64], unit: str = "px") -> None:

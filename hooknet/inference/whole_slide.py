@@ -24,7 +24,7 @@ from hooknet.inference.memory import OutOfMemory, fits, network_budget
 from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted, open_inside
 from hooknet.inference.stages import Stages
-from hooknet.inference.telling import progress, tell_classes
+from hooknet.inference.telling import progress, tell_classes, tell_damage
 from hooknet.inference.weights import fitting_checkpoint, ready
 from hooknet.io.masks import Mask, MaskWriter, create_mask
 from hooknet.io.memory import keep_freed_memory
@@ -97,7 +97,8 @@ def predict(
         wanted = Wanted(inside, tuple(masks))
         while True:
             plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
-            work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context)
+            damage = opened.tolerate(settings.infer.unreadable)
+            work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context, damage)
             try:
                 return _write_map(run, slide.id, network, work, files)
             except OutOfMemory as error:
@@ -163,6 +164,7 @@ def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, fi
             tell = stack.enter_context(progress(slide, "tiles"))
             stages = segment(here, engine, Canvases(canvas, shares), tell)
     logger.info("%s: views of %s px every %d px; %s", slide, tile.sizes, tile.stride, stages)
+    tell_damage(slide, work.damage)
     if files.band is None:  # of bands the joined map is told
         tell_classes(slide, label_map.names, seen)
     return stages

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hooknet.coordinates import PLAUSIBLE_SPACING
 from hooknet.errors import SlideError
+from hooknet.io.damage import Damage
 from hooknet.io.staging import read_from
 
 Image = NDArray[np.uint8]
@@ -21,6 +22,8 @@ Image = NDArray[np.uint8]
 WHITE = 255
 # Bytes of decoded tiles that OpenSlide keeps, all slides of a process together: by itself each would keep 32 MiB.
 TILE_CACHE = 64 << 20
+# Px a side of what is read by itself where a larger region cannot be.
+PART = 128
 
 # Held over a fork, so that no child inherits it locked by a thread that it does not have.
 _OPENING = threading.Lock()
@@ -41,6 +44,7 @@ class SlideFile:
     def __init__(self, path: Path) -> None:
         """The file is opened when it is first asked for something."""
         self.path = path
+        self.damage: Damage | None = None
         self._opened: tuple[int, Any] | None = None  # of which process, and the handle
 
     def __getstate__(self) -> dict[str, Any]:
@@ -65,20 +69,57 @@ class SlideFile:
     def region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image:
         """(height, width, 3) px of ``level``; ``location`` in level-0 px, ``size`` (width, height) in the level's.
 
-        SlideError where the file is damaged.
+        Once more where that fails: a disk of a network may have had a bad moment.  SlideError where the file is
+        damaged, unless damage is tolerated: what cannot be read is then white, and noted.
         """
-        handle = self.handle()
-        try:
-            region = np.asarray(handle.read_region(location, level, size))
-        except openslide.OpenSlideError as error:
-            # After one failure every later read of a handle fails; another thread may have a new one already.
-            if self._opened is not None and self._opened[1] is handle:
-                self._opened = None
-            raise SlideError(
-                f"{self.path}: level {level} cannot be read at ({location[0]}, {location[1]}) ({error}); "
-                "the file is damaged: copy or scan it again"
-            ) from None
-        return over_white(region)
+        for attempt in (1, 2):
+            handle = self.handle()
+            try:
+                return over_white(np.asarray(handle.read_region(location, level, size)))
+            except openslide.OpenSlideError as error:
+                # After one failure every later read of a handle fails; another thread may have a new one already.
+                if self._opened is not None and self._opened[1] is handle:
+                    self._opened = None
+                if attempt == 2 and self.damage is None:
+                    raise self._damaged(location, level, error) from None
+        assert self.damage is not None
+        return self._around_damage(self.damage, location, level, size)
+
+    def _around_damage(
+        self, damage: Damage, location: tuple[int, int], level: int, size: tuple[int, int]
+    ) -> Image:
+        """A region of which parts can be read, in parts that lie on one lattice of the level wherever it starts."""
+        # Of this thread alone: what fails on a shared one may have been another thread's bad place.
+        handle = _open(self.path)
+        downsample: float = handle.level_downsamples[level]
+        first = [round(one / downsample) for one in location]
+        found = ground(size[1], size[0], self.fill)
+        for top, bottom in _parts(first[1], size[1]):
+            for left, right in _parts(first[0], size[0]):
+                x, y = location[0] + round(left * downsample), location[1] + round(top * downsample)
+                width, height = right - left, bottom - top
+                try:
+                    part = np.asarray(handle.read_region((x, y), level, (width, height)))
+                    found[top:bottom, left:right] = over_white(part)
+                except openslide.OpenSlideError as error:
+                    failed = self._damaged((x, y), level, error)
+                    damage.note(x, y, width * downsample, height * downsample, failed)
+                    handle.close()
+                    handle = _open(self.path)
+        handle.close()
+        return found
+
+    def _damaged(self, location: tuple[int, int], level: int, error: Exception) -> SlideError:
+        return SlideError(
+            f"{self.path}: level {level} cannot be read at ({location[0]}, {location[1]}) ({error}); "
+            "the file is damaged: copy or scan it again"
+        )
+
+
+def _parts(first: int, length: int) -> list[tuple[int, int]]:
+    """From where to where parts of a row of px reach, counted from its start, which is px ``first`` of the level."""
+    ends = [*range(PART - first % PART, length, PART), length]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
 def ground(height: int, width: int, fill: tuple[int, ...]) -> Image:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hooknet.coordinates import RasterGrid, Spacing, Window, enclosing_pixels, is_slice
 from hooknet.errors import SlideError
 from hooknet.io.blocks import BlockCache, Part, block_side, parts
+from hooknet.io.damage import Damage
 from hooknet.io.resampling import Piece, resample
 from hooknet.io.slice_file import SliceFile
 from hooknet.io.slide_file import SlideFile, ground
@@ -90,6 +91,16 @@ class Slide:
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""
         self._file.close()
+
+    def tolerate(self, most: float) -> Damage | None:
+        """Read on, over white, where up to the share ``most`` of the slide is damaged; where that is, is noted.
+
+        None where ``most`` is 0 and for slices, which are read whole or not at all.
+        """
+        if most > 0 and isinstance(self._file, SlideFile):
+            self._file.damage = Damage(self.path, self.size, most)
+            return self._file.damage
+        return None
 
     def grid(self, spacing: float) -> RasterGrid:
         """The raster at ``spacing`` over this slide; SlideError when the slide is too coarse for it."""
