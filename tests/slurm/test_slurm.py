@@ -108,10 +108,8 @@ def test_lost_cancelled_hanging_and_too_large_jobs_end_in_the_same_results(finis
     with slurm_cluster.running(tmp_path / "cluster") as cluster:
         faults, begun = Faults(cluster), time.monotonic()
         # A minute at first, and 200 MB, which are too little: later attempts have more, as with the rules' own figures.
-        # Each job of a rule is one of the scheduler's: what is done to it is done to it alone.
-        alone = ("--groups", "report=last")
         scarce = ("measure_calibration:runtime=attempt", "index_centres:mem_mb=200*attempt")
-        end(start(folder, *alone, "--set-resources", *scarce), folder, faults.cause)
+        end(start(folder, "--set-resources", *scarce), folder, faults.cause)
         told("faults", time.monotonic() - begun)
         jobs = {one["JobId"]: one for one in slurm_cluster.jobs()}
     assert_the_same(folder, finished)
