@@ -99,6 +99,9 @@ class Faults:
         self.cluster.lose_node(job["NodeList"])
         slurm_cluster.wait_until_silent(job["NodeList"])
         self.cluster.start_node(job["NodeList"])
+        states = {one["JobId"]: one["JobState"] for one in slurm_cluster.jobs()}
+        if states[job["JobId"]] == "COMPLETED":  # it was faster than this test: the next one is for it
+            del self.done["lost"]
 
 
 @pytest.mark.slow
