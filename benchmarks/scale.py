@@ -111,20 +111,18 @@ def split(number: int) -> str:
 
 @dataclass(frozen=True)
 class Files:
-    """What lies below a folder: how many files, how many in the fullest folder, bytes they take."""
+    """What lies below a folder: how many files, how many in the fullest folder, MB they take."""
 
     count: int
     fullest: int
-    where: str
     megabytes: float
 
 
 def files_below(folder: Path) -> Files:
     """Count them."""
-    counts = {Path(place): len(names) for place, _, names in os.walk(folder)}
+    counts = [len(names) for _, _, names in os.walk(folder)]
     size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
-    where = max(counts, key=lambda place: counts[place])
-    return Files(sum(counts.values()), counts[where], str(where.relative_to(folder.parent)), size / 1e6)
+    return Files(sum(counts), max(counts), size / 1e6)
 
 
 def plan(folder: Path, *options: str) -> Process:
@@ -154,7 +152,6 @@ def plans(minutes: float | None, backend: str) -> list[dict[str, float]]:
                     "records_mb": records.megabytes,
                 }
             )  # fmt: skip
-            print(found[-1], results.where, records.where, flush=True)
     return found
 
 

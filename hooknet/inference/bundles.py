@@ -32,7 +32,8 @@ def infer_bundle(
     A slide that cannot be predicted does not take the others with it: why is told in the log and in ``folder``, and
     raised when its map is taken from there.  CheckpointError where the weights do not fit.
     """
-    network, made = prepared(run, checkpoint, slides[0].id), made_of(run, checkpoint)
+    network = prepared(run, checkpoint, *(slide.id for slide in slides))
+    made = made_of(run, checkpoint)
     for number, slide in enumerate(slides, start=1):
         logger.info("%s: slide %d of %d", slide.id, number, len(slides))
         try:

@@ -45,7 +45,7 @@ def load_classifier(run: ClassifierRun, path: Path, slide: str) -> PatchClassifi
     settings = run.settings.model_dump(mode="json")
     wanted = {key: settings[key] for key in ("model", "spacing", "patch_size", "network")}
     del wanted["network"]["weights"]  # where training started does not show in the network
-    checkpoint = fitting_checkpoint(run, path, slide, wanted)
+    checkpoint = fitting_checkpoint(run, path, [slide], wanted)
     return ready(PatchClassifier(run.shape), checkpoint, path)
 
 

@@ -54,7 +54,7 @@ def load_refiner(run: RefinerRun, path: Path, slide: str) -> nn.Module:
         run.parent is None
     ):  # else any parent will do: the number of its heat maps is that of the first tensor's channels
         keys.append("parent")
-    checkpoint = fitting_checkpoint(run, path, slide, {key: settings[key] for key in keys})
+    checkpoint = fitting_checkpoint(run, path, [slide], {key: settings[key] for key in keys})
     return ready(build_refiner(run.shape), checkpoint, path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-def fitting_checkpoint(run: Run, path: Path, slide: str, wanted: Mapping[str, Any]) -> Checkpoint:
+def fitting_checkpoint(run: Run, path: Path, slides: Sequence[str], wanted: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint in a file; CheckpointError unless it was trained for the run's classes and ``wanted`` settings.
 
     ``wanted``: setting -> the run's, as JSON has it; settings within a section are not looked at where the run's
-    section does not name them.  Warns where the weights were trained or chosen on the slide.
+    section does not name them.  Warns of slides that the weights were trained or chosen on.
     """
     checkpoint = load_checkpoint(path)
     trained = checkpoint.spec.get("settings", {})
@@ -37,10 +37,12 @@ def fitting_checkpoint(run: Run, path: Path, slide: str, wanted: Mapping[str, An
                 f"{path}: trained with {key} {found}, run {run.name} has {value}; train the run again or "
                 "use the experiment the weights come from"
             )
-    if checkpoint.spec.get("dataset") == run.dataset_name and slide in checkpoint.spec.get("slides", []):
-        logger.warning(
-            "%s: %s was trained or chosen on slide %s; a score on it means nothing", slide, path, slide
-        )
+    seen = checkpoint.spec.get("slides", []) if checkpoint.spec.get("dataset") == run.dataset_name else []
+    for slide in slides:
+        if slide in seen:
+            logger.warning(
+                "%s: %s was trained or chosen on slide %s; a score on it means nothing", slide, path, slide
+            )
     return checkpoint
 
 

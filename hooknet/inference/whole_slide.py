@@ -56,9 +56,9 @@ class MapFiles:
     made: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_network(run: DenseRun, path: Path, slide: str) -> Network:
+def load_network(run: DenseRun, path: Path, *slides: str) -> Network:
     """The trained network in eval mode on the device that is there; CheckpointError unless it is this run's."""
-    checkpoint = fitting_checkpoint(run, path, slide, run.settings.read_as())
+    checkpoint = fitting_checkpoint(run, path, slides, run.settings.read_as())
     return ready(build_model(run.settings.model, run.network), checkpoint, path)
 
 
@@ -74,11 +74,11 @@ def infer(
     return predict(run, slide, network, replace(files, made=made_of(run, checkpoint)), memory)
 
 
-def prepared(run: DenseRun, checkpoint: Path, slide: str) -> Network:
+def prepared(run: DenseRun, checkpoint: Path, *slides: str) -> Network:
     """The network, and the process as inference wants it: once, however many slides follow."""
     torch.set_num_threads(run.settings.train.threads)
     keep_freed_memory()
-    return load_network(run, checkpoint, slide)
+    return load_network(run, checkpoint, *slides)
 
 
 def predict(

@@ -26,6 +26,7 @@ from typing import IO
 from uuid import uuid4
 
 from hooknet.io.atomic import atomic, write_text
+from hooknet.io.checksums import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ class Store:
                 digest = _copy(source, partial)
                 if Place.of(source, self.folder) != place:
                     raise NoCopy("it was changed while it was copied")
-                if _digest(partial) != digest:
+                if sha256_of(partial) != digest:
                     raise NoCopy(f"{partial} does not hold what was written there; have that disk looked at")
                 os.utime(partial, ns=(time.time_ns(), place.modified))
                 write_text(place.folder / RECORD, f"{digest}  {path.name}\n")
@@ -253,11 +254,6 @@ def _copy(source: Path, path: Path) -> str:
         # To be read from the disk, and not from what the system remembers of it.
         os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return digest.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _taken(path: Path, stack: contextlib.ExitStack) -> bool:

@@ -34,22 +34,32 @@ def device() -> torch.device:
 
 @cache
 def own_gpu() -> int:
-    """The number of a visible GPU that no other process holds; where all are held, of that with most memory left."""
+    """The number of a visible GPU that no other process holds; where all are held, of that with most memory left.
+
+    The latter too where the temporary folder does not tell what others hold.
+    """
     count = torch.cuda.device_count()
     if count == 1:
         return 0
     names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
-    free = take_free(names, Path(tempfile.gettempdir(), f"hooknet-gpus-{os.getuid()}"))
+    folder = Path(tempfile.gettempdir(), f"hooknet-gpus-{os.getuid()}")
+    try:
+        free, why = take_free(names, folder), f"all {count} GPUs are taken"
+    except OSError as error:
+        free, why = None, f"{folder}: locks of GPUs cannot be held there ({os.strerror(error.errno or 0)})"
     if free is None:
         free = max(range(count), key=lambda number: torch.cuda.mem_get_info(number)[0])
-        logger.warning("all %d GPUs are taken; sharing GPU %d", count, free)
+        logger.warning("%s; sharing GPU %d", why, free)
     else:
         logger.info("GPU %d of %d", free, count)
     return free
 
 
 def take_free(names: Sequence[str], folder: Path) -> int | None:
-    """Hold the first name that no other process holds, until this process ends; None where all are held."""
+    """Hold the first name that no other process holds, until this process ends; None where all are held.
+
+    OSError where the folder is not ours, or its disk knows no locks.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number, name in enumerate(names):
         file = (folder / name).open("a")

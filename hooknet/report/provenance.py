@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ import hooknet
 from hooknet.config import layout
 from hooknet.config.project import Project
 from hooknet.config.run import Run
+from hooknet.io.checksums import sha256_of
 from hooknet.report.data import Provenance
 
 LIBRARIES = (
@@ -53,7 +53,7 @@ def provenance(project: Project, dataset: str, runs: Sequence[Run], benchmarks: 
         versions=_versions(),
         code=commit(PACKAGE.parent),
         files={
-            str(path): checksum(path) for path in (*files, *weights) if path is not None and path.is_file()
+            str(path): sha256_of(path) for path in (*files, *weights) if path is not None and path.is_file()
         },
         seeds=seeds,
         steps=steps(benchmarks, dataset, {run.name for run in runs}, slides),
@@ -93,12 +93,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.rstrip("\n") if found.returncode == 0 else None
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def steps(folder: Path, dataset: str, runs: Iterable[str], slides: Iterable[str]) -> pd.DataFrame:

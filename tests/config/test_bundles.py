@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hooknet.config.bundles import bundles, file_mb, numbers_of
 from hooknet.config.datasets import SlideSettings
+from hooknet.config.dense import InferOptions
 from hooknet.config.resources import Needs
 from hooknet.config.steps import PhantomOptions
 
@@ -64,3 +65,10 @@ def test_generated_slides_count_by_their_px_before_they_are_there():
     )
     slide = SlideSettings(id="p", slide="results/demo/slides/p.tif")
     assert file_mb(phantom.dataset, slide) == pytest.approx(10000**2 / 10e6)
+
+
+def test_a_run_shares_out_slides_or_bundles_them_not_both():
+    with pytest.raises(
+        ValueError, match=r"split_gb gives a slide several jobs, bundle_minutes .* leave one out"
+    ):
+        InferOptions(split_gb=1, bundle_minutes=60)

@@ -160,3 +160,14 @@ def test_slides_of_a_bundle_are_read_from_copies_where_the_machine_has_a_place_f
         assert (tmp_path / "staged" / f"{name}.tif").read_bytes() == (
             tmp_path / "plain" / f"{name}.tif"
         ).read_bytes()
+
+
+def test_every_slide_of_a_bundle_that_the_weights_were_trained_on_is_told(made, tmp_path, caplog):
+    source, run, slides = made
+    network = made_networks.looking_at(0, (0.5,), 2, 30)
+    spec = {**checkpoint_spec(run, ()), "slides": ["s1", "s2"]}
+    save_checkpoint(tmp_path / "seen.ckpt", network, spec)
+    with caplog.at_level(logging.WARNING):
+        infer_bundle(run, slides, tmp_path / "seen.ckpt", source / "slides", tmp_path / "bundle")
+    told = [record.message for record in caplog.records if "a score on it means nothing" in record.message]
+    assert [one.split(":")[0] for one in told] == ["s1", "s2"]

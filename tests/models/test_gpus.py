@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -49,16 +50,37 @@ def test_without_a_gpu_the_processor_computes(monkeypatch):
     assert gpus.device() == torch.device("cpu")
 
 
-def test_where_all_are_taken_the_one_with_most_memory_left_is_shared(monkeypatch, caplog):
+@pytest.fixture
+def three(monkeypatch, tmp_path):
+    """Three GPUs, of which the second has most memory left; locks are held in a folder of the test."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda number: type("Properties", (), {"uuid": f"gpu{number}"})()
     )
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: ([5, 9, 7][number], 10))
-    monkeypatch.setattr(gpus, "take_free", lambda names, folder: None)
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    held = []
+    monkeypatch.setattr(gpus, "_HELD", held)
     gpus.own_gpu.cache_clear()
-    try:
-        assert gpus.own_gpu() == 1
-    finally:
-        gpus.own_gpu.cache_clear()
+    yield tmp_path
+    gpus.own_gpu.cache_clear()
+    for file in held:
+        file.close()
+
+
+def test_a_process_keeps_the_first_that_nobody_holds(three):
+    assert [gpus.own_gpu(), gpus.own_gpu()] == [0, 0]
+    gpus.own_gpu.cache_clear()
+    assert gpus.own_gpu() == 1
+
+
+def test_where_locks_cannot_be_held_that_is_told(three, caplog):
+    (three / f"hooknet-gpus-{os.getuid()}").write_text("no folder")
+    assert gpus.own_gpu() == 1
+    assert "locks of GPUs cannot be held there (File exists); sharing GPU 1" in caplog.text
+
+
+def test_where_all_are_taken_the_one_with_most_memory_left_is_shared(three, monkeypatch, caplog):
+    monkeypatch.setattr(gpus, "take_free", lambda names, folder: None)
+    assert gpus.own_gpu() == 1
     assert "all 3 GPUs are taken; sharing GPU 1" in caplog.text

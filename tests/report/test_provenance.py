@@ -1,8 +1,9 @@
 import hashlib
 import subprocess
 
+from hooknet.io.checksums import sha256_of
 from hooknet.report.notices import logged
-from hooknet.report.provenance import checksum, commit, steps
+from hooknet.report.provenance import commit, steps
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\n"
 
@@ -58,7 +59,7 @@ def test_the_commit_is_told_with_what_changed_since(tmp_path):
 def test_checksums_are_those_of_sha256sum(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"content" * 100_000)
-    assert checksum(path) == hashlib.sha256(b"content" * 100_000).hexdigest()
+    assert sha256_of(path) == hashlib.sha256(b"content" * 100_000).hexdigest()
 
 
 def test_warnings_of_logs_are_told_once_for_each_step_with_the_files_they_are_about(tmp_path):

@@ -73,7 +73,7 @@ def test_there_are_the_profiles_that_are_spoken_of():
 @pytest.mark.parametrize("name", PROFILES)
 def test_rules_that_profiles_name_exist(name, rule_names):
     assert {"train", "infer", "report"} <= rule_names
-    for key in ("set-resources", "set-threads", "groups"):
+    for key in ("set-resources", "set-threads"):
         assert set(settings(name).get(key, {})) <= rule_names
 
 

@@ -133,6 +133,8 @@ def test_small_slides_share_jobs(tmp_path, monkeypatch):
     # A slide that is not for testing has a job of its own.
     other = jobs(tmp_path, "--nocolor", "results/runs/mrn/maps/a1.tif")
     assert (other["infer_bundle"], other["unbundle"], other["train"]) == (1, 1, 1)
+    found = snakemake(tmp_path, "-n", "--nocolor", "results/runs/mrn/maps/c11.tif")
+    assert "no slide 'c11'" in found.stdout
 
 
 def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monkeypatch):

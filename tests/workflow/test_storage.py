@@ -28,7 +28,7 @@ SIZE = 2_500_000
 
 pytestmark = pytest.mark.skipif(
     find_spec("snakemake_storage_plugin_s3") is None,
-    reason="the storage plugin for S3 is not installed (pip install -e '.[aws]')",
+    reason="the storage plugin for S3 is not installed (see the extras in pyproject.toml)",
 )
 
 

@@ -83,5 +83,5 @@ def bundle_labels(wildcards):
 
 def bundle_folder(wildcards):
     stamp = splits_stamp(RUNS[wildcards.run])
-    number = bundle_numbers(wildcards.run, stamp)[wildcards.slide]
+    number = bundle_numbers(wildcards.run, stamp)[slide_of(wildcards).id]
     return layout.run_folder(wildcards.run) / "bundles" / str(number)
