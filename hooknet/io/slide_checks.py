@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from hooknet.coordinates import Spacing
 from hooknet.errors import SlideError
@@ -19,7 +21,10 @@ MOST_TILE_PIXELS = 2**26
 MOST_UNEQUAL = 4.0
 OVERRIDE = "set the slide's `spacing` in µm/px in the datasets file"
 # Of more directories than this none is a slide's: they lead round in a circle.
-MOST_DIRECTORIES = 10_000
+MOST_DIRECTORIES, MOST_ENTRIES = 10_000, 65_536
+# Entries of a TIFF that list where strips and tiles are, and bytes of a value of each kind.
+LISTS = (273, 279, 324, 325)
+LENGTHS = {3: 2, 4: 4, 16: 8}
 
 
 def check_extent(path: Path, size: tuple[int, int], spacing: Spacing, is_slice: bool) -> None:
@@ -28,8 +33,8 @@ def check_extent(path: Path, size: tuple[int, int], spacing: Spacing, is_slice: 
     largest = LARGEST_SLICE if is_slice else LARGEST_SLIDE
     if max(width, height) > largest:
         raise SlideError(
-            f"{path}: found {size[0]} x {size[1]} px at {spacing} µm/px, which is {width:.3g} x {height:.3g} m, wanted at "
-            f"most {largest:g} m; {OVERRIDE} if the file's is wrong, else the file is damaged"
+            f"{path}: found {size[0]} x {size[1]} px at {spacing} µm/px, which is {width:.3g} x {height:.3g} m, wanted "
+            f"at most {largest:g} m; {OVERRIDE} if the file's is wrong, else the file is damaged"
         )
 
 
@@ -60,27 +65,52 @@ def check_directories(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
-        if order is None or len(head) < 16:
-            return
-        version = struct.unpack(f"{order}H", head[2:4])[0]
+        version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) == 16 else 0
         if version not in (42, 43):
             return
-        # Of a count, an entry and an offset, in bytes.
-        count_is, entry, offset_is = ("H", 12, "I") if version == 42 else ("Q", 20, "Q")
-        start = struct.unpack(f"{order}{offset_is}", head[4:8] if version == 42 else head[8:16])[0]
+        layout = (
+            _Layout(order + "HHII", order + "H", 12)
+            if version == 42
+            else _Layout(order + "HHQQ", order + "Q", 20)
+        )
+        start = layout.offset(head[4:8] if version == 42 else head[8:16])
         number = 0
         while start and number < MOST_DIRECTORIES:
-            file.seek(start)
-            count = file.read(struct.calcsize(count_is))
-            end = start + len(count)
-            if len(count) == struct.calcsize(count_is):
-                end += entry * struct.unpack(f"{order}{count_is}", count)[0]
-            length = struct.calcsize(offset_is)
-            if not start < end <= size - length:
+            end, start_of_next = _directory(file, start, layout)
+            if end > size:
                 raise SlideError(
-                    f"{path}: directory {number} stands at byte {start} and does not end within the file's {size} bytes; "
-                    "the file is cut short: copy it again"
+                    f"{path}: directory {number} at byte {start} needs {end} bytes, found {size}: the file is cut "
+                    "short; copy it again"
                 )
-            file.seek(end)
-            start = struct.unpack(f"{order}{offset_is}", file.read(length))[0]
-            number += 1
+            start, number = start_of_next, number + 1
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a directory is stored: an entry (tag, kind, count, place), the number of entries, bytes of an entry."""
+
+    entry: str
+    count: str
+    length: int
+
+    def offset(self, content: bytes) -> int:
+        return int(struct.unpack(self.entry[0] + self.entry[-1], content)[0])
+
+
+def _directory(file: BinaryIO, start: int, layout: _Layout) -> tuple[int, int]:
+    """How many bytes the file must have for a directory and what it lists, and where the next one stands."""
+    file.seek(start)
+    wide, place = struct.calcsize(layout.count), layout.length - struct.calcsize(layout.entry[:-1])
+    count = file.read(wide)
+    if len(count) < wide:
+        return start + wide, 0
+    entries = struct.unpack(layout.count, count)[0]
+    end = start + wide + entries * layout.length + place
+    content = file.read(min(entries, MOST_ENTRIES) * layout.length + place)
+    if len(content) < entries * layout.length + place:
+        return end, 0
+    for tag, kind, number, where in struct.iter_unpack(layout.entry, content[:-place]):
+        length = number * LENGTHS.get(kind, 0)
+        if tag in LISTS and length > place:
+            end = max(end, where + length)
+    return end, layout.offset(content[-place:])
