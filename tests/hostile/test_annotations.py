@@ -20,7 +20,9 @@ READ_JSON = ["c.geojson" if one == "c.xml" else one for one in READ]
 GOOD = polygon("stroma", STROMA)
 UNSAFE = "c.xml: found a document type or entities, wanted plain ASAP XML: refused as unsafe"
 FIRST = "c.xml: annotation 'a' (1 of 1): "
-NOTHING = "found no region of any class, wanted one at least; annotate slide 'c', or leave its annotation empty"
+NOTHING = (
+    "found no region of any class, wanted one at least; annotate slide 'c', or leave its annotation empty"
+)
 SQUARE = [[20, 20], [100, 20], [100, 160], [20, 160], [20, 20]]
 OWN = SLIDES / "c" / "labels.geojson"
 NOT_OURS = f"{OWN}: lacks {{}}; wanted GeoJSON of cleaned annotations as this package writes it"

@@ -125,7 +125,9 @@ LEGAL = [
 ]
 
 
-@pytest.mark.parametrize(("values", "mode", "pixels"), [one[1:] for one in LEGAL], ids=[one[0] for one in LEGAL])
+@pytest.mark.parametrize(
+    ("values", "mode", "pixels"), [one[1:] for one in LEGAL], ids=[one[0] for one in LEGAL]
+)
 def test_odd_raster_works(cohort, values, mode, pixels):
     image = Image.fromarray(values)
     if mode == "P":
