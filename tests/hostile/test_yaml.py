@@ -90,7 +90,7 @@ CASES = [
     Case("an id that is the sheet of splits", partial(ids, "splits.tsv"), CHECK,
          "datasets.yaml: datasets.colon: slide id 'splits.tsv' is how the sheet of splits is called; rename the slide"),
     Case("datasets that differ in case only", partial(named, "colon", "Colon"), CHECK,
-         "datasets.yaml: datasets 'colon' and 'Colon' differ in case only; rename one"),
+         "datasets.yaml: datasets 'Colon' and 'colon' differ in case only; rename one"),
     Case("a path for a dataset", partial(named, "../colon"), CHECK,
          f"datasets.yaml: datasets.../colon: found '../colon', {NAME}"),
     Case("what a terminal would obey", partial(text, 'datasets: {"a\\e[31m": {}}\n'), STEP,
