@@ -53,7 +53,7 @@ def repaired(polygon: Polygon) -> list[Polygon]:
     return outer
 
 
-def _filled(ring: list[tuple[float, float]]) -> list[Polygon]:
+def _filled(ring: list[tuple[float, ...]]) -> list[Polygon]:
     """What a ring goes round.
 
     GEOS (3.14) finds nothing where a ring goes to its second vertex and straight back, so it is begun elsewhere then.

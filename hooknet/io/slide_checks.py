@@ -64,7 +64,7 @@ def check_directories(path: Path) -> None:
     size = os.stat(path).st_size
     with path.open("rb") as file:
         head = file.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(head[:2])
+        order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         version = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) == 16 else 0
         if version not in (42, 43):
             return
