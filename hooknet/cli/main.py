@@ -59,6 +59,8 @@ COMMANDS = (
 # the cores: readers of patches, other jobs.  Torch looks when it is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Characters of an error message.
+LONGEST = 2000
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -141,8 +143,17 @@ def _disk_trouble(error: BaseException) -> OSError | None:
 
 
 def _stop(message: str) -> NoReturn:
-    print(f"hooknet: {' '.join(message.split())}", file=sys.stderr)
+    print(f"hooknet: {_one_line(message)}", file=sys.stderr)
     raise SystemExit(2) from None
+
+
+def _one_line(message: str) -> str:
+    """Without what a terminal would obey, and not longer than can be read: who wrote a file may put in anything."""
+    line = " ".join(message.split())
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    if len(line) <= LONGEST:
+        return line
+    return f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ from hooknet.config.types import Name
 from hooknet.errors import ConfigError
 from hooknet.labels import LabelClass, LabelMap
 
+# The sheet of splits lies beside the folders of the slides.
+SPLITS_NAME = "splits.tsv"
+
 
 class ClassSettings(Settings):
     """One class of a dataset."""
@@ -126,6 +129,10 @@ class DatasetSettings(Settings):
             if one.id.lower() in seen:
                 raise ValueError(
                     f"slide id {one.id!r} stands twice (also as {seen[one.id.lower()]!r}); ids are unique"
+                )
+            if one.id.lower() == SPLITS_NAME:
+                raise ValueError(
+                    f"slide id {one.id!r} is how the sheet of splits is called; rename the slide"
                 )
             seen[one.id.lower()] = one.id
             if one.slide is None:

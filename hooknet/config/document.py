@@ -22,6 +22,8 @@ PATTERNS: Final = {
     COLOUR: "a colour like '#c1121f' (in quotes)",
 }
 
+#: How many values a file may hold, aliases written out.
+MOST_VALUES: Final = 1_000_000
 #: How many possible names a message lists.
 MOST_NAMES: Final = 20
 MAPPING: Final = "a mapping of keys to settings"
@@ -69,6 +71,19 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice (plain YAML silently keeps the last) and keys that are no text."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ConfigError:
+            raise
+        except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as error:
+            # 2001-13-45 looks like a day, and 0b_ like a number.
+            found = _short(node.value)
+            raise ConfigError(
+                f"line {node.start_mark.line + 1}: found {found}, which YAML cannot read ({_one_line(str(error))}): "
+                "put it in quotes"
+            ) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
@@ -95,7 +110,7 @@ def read_document(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     try:
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, stricter still
+        document = _loaded(text)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (yaml.YAMLError, RecursionError) as error:
@@ -103,6 +118,40 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: found {_short(document)}, wanted {MAPPING}")
     return document
+
+
+def _loaded(text: str) -> Any:
+    """What the text says; ConfigError before anchors that refer to each other fill the memory."""
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        size = _expanded(node, {})
+        if size > MOST_VALUES:
+            raise ConfigError(
+                f"anchors and aliases make {size} values of it, wanted at most {MOST_VALUES}; write them out"
+            )
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int | None]) -> int:
+    """How many values a node holds with every alias written out."""
+    if id(node) in sizes:
+        known = sizes[id(node)]
+        if known is None:
+            raise ConfigError(f"line {node.start_mark.line + 1}: an anchor contains itself; write it out")
+        return known
+    sizes[id(node)] = None
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        children = [one for pair in node.value for one in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    size = sizes[id(node)] = 1 + sum(_expanded(one, sizes) for one in children)
+    return size
 
 
 def _yaml_trouble(error: Exception) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hooknet.config.datasets import SlideSettings
+from hooknet.config.datasets import SPLITS_NAME, SlideSettings
 from hooknet.coordinates import PatchSpec
 
 RESULTS = Path("results")
@@ -36,7 +36,7 @@ def slide_folder(dataset: str, slide: str) -> Path:
 
 def splits_sheet(dataset: str) -> Path:
     """The sheet that says which slide is in which split or fold."""
-    return RESULTS / "slides" / dataset / "splits.tsv"
+    return RESULTS / "slides" / dataset / SPLITS_NAME
 
 
 def centres_name(spec: PatchSpec) -> str:

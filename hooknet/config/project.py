@@ -184,6 +184,13 @@ def _load_datasets(path: Path) -> dict[str, DatasetSettings]:
     if not isinstance(sections, dict) or not sections:
         found = "nothing" if sections is None else repr(sections)
         raise ConfigError(f"{path}: datasets: found {found}, wanted a mapping of names to datasets")
+    seen: dict[str, str] = {}
+    for name in sections:
+        # Two names that differ in case only are one folder on some disks.
+        if seen.setdefault(name.lower(), name) != name:
+            raise ConfigError(
+                f"{path}: datasets {seen[name.lower()]!r} and {name!r} differ in case only; rename one"
+            )
     return {str(name): _load_dataset(path, str(name), section) for name, section in sections.items()}
 
 

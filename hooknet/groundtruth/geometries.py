@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +18,14 @@ from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Polygon
 
 from hooknet.errors import AnnotationError
+from hooknet.groundtruth.repair import MOST_CROSSINGS, crossings, repaired
 from hooknet.io.annotations import Shape
 from hooknet.io.geojson import Json, polygon_feature, read_features, write_geojson
 from hooknet.labels import NOT_ANNOTATED, LabelMap
 
 Role = Literal["class", "hole", "roi"]
 NOT_PAINTED = -1
+MOST_VALUES = 254  # of classes in one mask
 # How holes and regions of interest look in QuPath: white, grey.
 OTHER_COLOURS: Mapping[str, tuple[int, int, int]] = {"hole": (255, 255, 255), "roi": (128, 128, 128)}
 
@@ -89,7 +92,7 @@ def clean(
     known = _known(shapes, label_map, source, counts)
     regions: list[Region] = []
     for shape, group in known:
-        geometry = _geometry(shape, offset, counts)
+        geometry = _geometry(shape, offset, source, counts)
         if geometry is None:
             continue
         _check_inside(geometry, shape, slide_size, source, counts)
@@ -136,14 +139,14 @@ def _refuse(unknown: Counter[str], label_map: LabelMap, source: str) -> None:
 
 
 def _geometry(
-    shape: Shape, offset: tuple[float, float], counts: Counter[str]
+    shape: Shape, offset: tuple[float, float], source: str, counts: Counter[str]
 ) -> Polygon | MultiPolygon | None:
     """The valid geometry of a shape, None when no area is left of it."""
     drawn = Polygon(shape.points, shape.holes)
     moved = drawn if offset == (0.0, 0.0) else translate(drawn, *offset)
     geometry: Polygon | MultiPolygon = moved
     if not moved.is_valid:
-        parts = _repaired(moved)
+        parts = _repaired_or_refused(moved, shape, source)
         if parts:
             counts["repaired"] += 1
             logger.info("shape %d %r: self-intersection repaired", shape.index + 1, shape.name)
@@ -155,19 +158,15 @@ def _geometry(
     return geometry
 
 
-def _repaired(geometry: Polygon) -> list[Polygon]:
-    """The valid parts of a self-intersecting shape.
-
-    GEOS (3.14) finds none where a ring goes to its second vertex and straight back, so it is begun elsewhere then.
-    """
-    ring, holes = list(geometry.exterior.coords)[:-1], [one.coords for one in geometry.interiors]
-    for start in range(min(len(ring), 4)):
-        begun = Polygon(ring[start:] + ring[:start], holes) if start else geometry
-        repaired = shapely.make_valid(begun, method="structure", keep_collapsed=False)
-        parts = [one for one in shapely.get_parts(repaired) if isinstance(one, Polygon) and one.area > 0]
-        if parts:
-            return parts
-    return []
+def _repaired_or_refused(drawn: Polygon, shape: Shape, source: str) -> list[Polygon]:
+    """The valid parts of a shape; AnnotationError where it is a tangle."""
+    found = crossings(drawn)
+    if found > MOST_CROSSINGS:
+        raise AnnotationError(
+            f"{source}: shape {shape.index + 1} {shape.name!r} crosses itself about {found:.1g} times, wanted at most "
+            f"{MOST_CROSSINGS}; draw it again"
+        )
+    return repaired(drawn)
 
 
 def _check_inside(
@@ -271,6 +270,8 @@ def from_geojson(path: str | Path) -> CleanedAnnotations:
     try:
         x, y = own["offset"]
         offset = (float(x), float(y))
+        if not all(map(isfinite, offset)):
+            raise ValueError(f"a finite offset in {offset}")
         regions = tuple(_moved(_read_region(one.shapes, one.own), offset) for one in features)
         counts = {str(name): int(count) for name, count in own["counts"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -281,13 +282,17 @@ def from_geojson(path: str | Path) -> CleanedAnnotations:
 
 
 def _read_region(shapes: tuple[Shape, ...], own: Mapping[str, object]) -> Region:
+    if not shapes or any(one.kind != "polygon" for one in shapes):
+        raise ValueError("a polygon in every feature")
     parts = [Polygon(one.points, one.holes) for one in shapes]
-    role = own["role"]
+    role, value = own["role"], int(str(own["value"]))
     if role not in ("class", "hole", "roi"):
         raise ValueError(f"a role in {role!r}")
+    if not NOT_ANNOTATED <= value <= MOST_VALUES:
+        raise ValueError(f"a class in value {value}")
     return Region(
         geometry=parts[0] if len(parts) == 1 else MultiPolygon(parts),
-        value=int(str(own["value"])),
+        value=value,
         role=role,
         group=str(own["group"]),
         order=int(str(own["order"])),

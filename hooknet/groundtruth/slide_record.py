@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hooknet.config.slides import SlideSettings
 from hooknet.coordinates import Window
 from hooknet.errors import SlideError
 from hooknet.io.slice_file import read_slice
+from hooknet.io.slide_checks import check_directories
 from hooknet.io.slides import Slide
+from hooknet.io.staging import read_from
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,9 @@ def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
             slightly,
             spacing,
         )
+    # That of Hamamatsu's TIFFs counts in other bytes.
+    if slide.properties.get("openslide.vendor") != "hamamatsu":
+        check_directories(Path(read_from(slide.path)))
     _probe(slide)
     file_spacing = slide.file_spacing
     if file_spacing is not None and slide.spacing != file_spacing:

@@ -18,7 +18,17 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from hooknet.errors import AnnotationError
-from hooknet.io.drawings import NO_GROUP, Kind, Point, Shape, number, opened, read_text
+from hooknet.io.drawings import (
+    NO_GROUP,
+    WANTED_PLACE,
+    Kind,
+    Point,
+    Shape,
+    number,
+    opened,
+    read_text,
+    too_far,
+)
 
 KINDS: dict[str, Kind] = {
     "Polygon": "polygon",
@@ -142,7 +152,9 @@ def _points(place: _Place, element: Element) -> list[Point]:
             place.fail(f"found Order {order!r}, wanted a whole number")
         if rank in placed:
             place.fail(f"found Order {rank} twice, wanted every point to have its own")
-        placed[rank] = (_number(place, coordinate, "X"), _number(place, coordinate, "Y"))
+        point = placed[rank] = (_number(place, coordinate, "X"), _number(place, coordinate, "Y"))
+        if too_far(point):
+            place.fail(f"found X {point[0]:g}, Y {point[1]:g} at Order {rank}, {WANTED_PLACE}")
     ranks = sorted(placed)
     for before, after in pairwise(ranks):
         if after != before + 1:

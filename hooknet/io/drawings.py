@@ -16,6 +16,9 @@ Ring = tuple[Point, ...]
 Kind = Literal["polygon", "point", "line", "none"]
 
 NO_GROUP = "None"
+# No slide reaches so far (level-0 px); what does is no place on one, and makes numbers overflow.
+FARTHEST = 2**31
+WANTED_PLACE = f"wanted level-0 px, at most {FARTHEST}; correct the point or draw the shape again"
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
 
@@ -49,6 +52,11 @@ def number(text: str) -> float:
     return value
 
 
+def too_far(point: Point) -> bool:
+    """Whether a point lies where no slide can reach."""
+    return max(abs(one) for one in point) > FARTHEST
+
+
 def read_text(path: Path) -> str:
     """The text of a UTF-8 or UTF-16 file (by its byte order mark or first bytes), else as its XML header says.
 
@@ -60,7 +68,8 @@ def read_text(path: Path) -> str:
     encoding = _encoding(content)
     try:
         text = content.decode(encoding)
-    except (UnicodeDecodeError, LookupError) as error:
+        text.encode()  # some encodings give what is no text, halves of characters
+    except (UnicodeError, LookupError) as error:
         raise AnnotationError(f"{path}: not text in {encoding} ({error})") from error
     if not text.strip():
         raise AnnotationError(f"{path}: the file is empty, wanted ASAP XML or QuPath GeoJSON")

@@ -18,7 +18,17 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from hooknet.errors import AnnotationError
 from hooknet.io.atomic import atomic
-from hooknet.io.drawings import NO_GROUP, Kind, Point, Ring, Shape, opened, read_text
+from hooknet.io.drawings import (
+    NO_GROUP,
+    WANTED_PLACE,
+    Kind,
+    Point,
+    Ring,
+    Shape,
+    opened,
+    read_text,
+    too_far,
+)
 
 Json = dict[str, Any]
 OWN_KEY = "hooknet"
@@ -111,7 +121,9 @@ def _groups(place: _Place, classification: object) -> tuple[str, ...]:
     """The class name, then those it is derived from."""
     if isinstance(classification, dict):
         names = classification.get("names")
-        classification = classification.get("name") or (": ".join(map(str, names)) if names else None)
+        if names is not None and not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
+            place.fail(f"found classification names {str(names)[:60]!r}, wanted a list of names")
+        classification = classification.get("name") or (": ".join(names) if names else None)
     if classification is None:
         return (NO_GROUP,)
     if not isinstance(classification, str):
@@ -168,6 +180,8 @@ def _point(place: _Place, point: object) -> Point:
         x = y = nan
     if not (isfinite(x) and isfinite(y)):
         place.fail(f"found coordinates {str(point)[:60]}, wanted two finite numbers")
+    if too_far((x, y)):
+        place.fail(f"found coordinates {x:g}, {y:g}, {WANTED_PLACE}")
     return x, y
 
 

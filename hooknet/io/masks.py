@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isclose
+from math import inf, isclose
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,9 @@ class Mask(LabelRaster):
             names = tuple(str(one["name"]) for one in stored["classes"])
             colours = tuple(_rgb(one["colour"]) for one in stored["classes"])
             made = {str(key): str(value) for key, value in stored.get("made", {}).items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if not names or not all(0 < one < inf for one in (grid.spacing, grid.step_x, grid.step_y)):
+                raise ValueError(grid)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise MaskError(
                 f"{path}: the image description does not say {FORMAT!r} with its spacing and classes; "
                 "wanted a mask written by this package"
@@ -81,6 +83,15 @@ class Mask(LabelRaster):
                 "the rasters belong to "
                 "different slides, or to one slide under two spacings"
             )
+
+    def _read(self, column: int, row: int, width: int, height: int) -> Labels:
+        labels = super()._read(column, row, width, height)
+        if labels.max(initial=0) > len(self.names):
+            raise MaskError(
+                f"{self.path}: found value {labels.max()}, wanted 0..{len(self.names)}, the classes it names; it is "
+                "damaged or was edited, make it again"
+            )
+        return labels
 
     def _under(
         self, grid: RasterGrid, column: int, row: int, width: int, height: int

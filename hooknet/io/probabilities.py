@@ -164,7 +164,7 @@ def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...], dict[s
         if step is not None:
             grid = RasterGrid(dataset.width, dataset.height, spacing, float(step[0]), float(step[1]))
             return grid, names, made
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MaskError(
             f"{path}: the image description does not say {FORMAT!r} with a class per band of uint8; "
             "wanted probabilities written by this package"

@@ -44,6 +44,8 @@ def open_single_band(path: Path) -> Any:
     if not path.is_file():
         raise MaskError(f"{path}: no such file, wanted a single-band uint8 raster")
     os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MIB))  # which GDAL looks up at its first read
+    # Its short cut for PNG (3.11) takes a file that is cut short for whole and gives what was in memory for the rest.
+    os.environ.setdefault("GDAL_PNG_WHOLE_IMAGE_OPTIM", "NO")
     try:
         with quiet():
             dataset = rasterio.open(path)

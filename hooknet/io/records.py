@@ -27,7 +27,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """A record that :func:`write_json` wrote."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HookNetError(f"{path}: not a readable JSON record ({error}); make it again") from None
     if not isinstance(record, dict):
         raise HookNetError(f"{path}: found {type(record).__name__}, wanted a JSON record; make it again")

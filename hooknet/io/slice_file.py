@@ -27,6 +27,7 @@ Image = NDArray[np.uint8]
 
 TILE = 256
 BANDS = (1, 3, 4)
+MOST_PIXELS = 2**28  # a slice is decoded whole
 REMEDY = "make it again with import-volumes"
 # Bytes of decoded slices that a process keeps, of all volumes together.
 _PIXELS = BlockCache(64 << 20)
@@ -198,6 +199,10 @@ def _open(path: Path) -> OpenedSlice:
             kind = page.dtype
     except (tifffile.TiffFileError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise SlideError(f"{path}: is no slice of a volume ({_told(error)}); {REMEDY}") from None
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise SlideError(
+            f"{path}: found {shape[1]} x {shape[0]} px, wanted at most {MOST_PIXELS} in all; {REMEDY}"
+        )
     if kind != np.uint8 or shape[2] not in BANDS or len(info.fill) != shape[2]:
         raise SlideError(
             f"{path}: found {shape[2]} bands of {kind} and {len(info.fill)} values of fill, wanted 1, 3 or 4 of "

@@ -18,6 +18,7 @@ from hooknet.io.blocks import BlockCache, Part, block_side, parts
 from hooknet.io.damage import Damage
 from hooknet.io.resampling import Piece, resample
 from hooknet.io.slice_file import SliceFile
+from hooknet.io.slide_checks import OVERRIDE, check_extent, check_square, check_tiles
 from hooknet.io.slide_file import SlideFile, ground
 
 Image = NDArray[np.uint8]
@@ -76,7 +77,9 @@ class Slide:
         self._sides = tuple(_block_sides(handle.properties, number) for number in range(len(self.levels)))
         self.properties = {str(key): str(value) for key, value in handle.properties.items()}
         self.file_spacing = _file_spacing(self.properties)
+        check_tiles(self.path, self.properties, len(self.levels))
         self.spacing = spacing or self._checked_spacing()
+        check_extent(self.path, self.size, self.spacing, self.is_slice)
         self.bounds_offset = (
             float(self.properties.get(openslide.PROPERTY_NAME_BOUNDS_X, 0)),
             float(self.properties.get(openslide.PROPERTY_NAME_BOUNDS_Y, 0)),
@@ -253,16 +256,13 @@ class Slide:
     def _checked_spacing(self) -> Spacing:
         spacing = self.file_spacing
         if spacing is None:
-            raise SlideError(
-                f"{self.path}: the file does not say its spacing; "
-                "set the slide's `spacing` in µm/px in the datasets file"
-            )
+            raise SlideError(f"{self.path}: the file does not say its spacing; {OVERRIDE}")
         low, high = self._file.plausible_spacing
         if not (low <= spacing.x <= high and low <= spacing.y <= high):
             raise SlideError(
-                f"{self.path}: the file says {spacing} µm/px, wanted {low:g}..{high:g}; "
-                "set the slide's `spacing` in µm/px in the datasets file"
+                f"{self.path}: the file says {spacing} µm/px, wanted {low:g}..{high:g}; {OVERRIDE}"
             )
+        check_square(self.path, spacing)
         return spacing
 
 

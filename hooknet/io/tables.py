@@ -14,6 +14,8 @@ from hooknet.errors import MaskError
 from hooknet.io.atomic import atomic
 
 _META = b"hooknet"
+# Before those of the counts.
+COLUMNS = ("x", "y", "label", "region")
 
 
 def pixels_column(value: int) -> str:
@@ -51,9 +53,15 @@ def read_centres(path: str | Path) -> Centres:
     try:
         table = pq.read_table(path)
         meta = json.loads(table.schema.metadata[_META])
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        names = tuple(str(one) for one in meta["names"])
+        size, spacing = int(meta["size"]), float(meta["spacing"])
+        columns = [*COLUMNS, *(pixels_column(value) for value in range(1, len(names) + 1))]
+        missing = [one for one in columns if one not in table.column_names]
+        if missing:
+            raise ValueError(f"without column {', '.join(missing)}")
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         message = " ".join(str(error).split())
         raise MaskError(
             f"{path}: not an index of patch centres ({message}); make it again with index-centres"
         ) from None
-    return Centres(table.to_pandas(), tuple(meta["names"]), int(meta["size"]), float(meta["spacing"]))
+    return Centres(table.to_pandas(), names, size, spacing)

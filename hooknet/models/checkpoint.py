@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,14 +72,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-        OSError,
-    ) as error:
+    except Exception as error:  # what torch makes of bytes that are no checkpoint is any kind of error
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path}: damaged or no checkpoint ({reason}); train or copy it again"
@@ -92,14 +84,27 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{path}: format {content.get('format_version')} of hooknet {content.get('hooknet')}, wanted format "
             f"{FORMAT_VERSION} as of hooknet {hooknet.__version__}; install that version or train again"
         )
-    return Checkpoint(
-        json.loads(content["spec"]), content["state"], json.loads(content["extra"]), content["hooknet"]
-    )
+    try:
+        spec, extra = json.loads(content["spec"]), json.loads(content["extra"])
+        state, version = content["state"], str(content["hooknet"])
+        if not all(isinstance(one, dict) for one in (spec, extra, state)):
+            raise ValueError("settings or weights are no mapping")
+        if not all(isinstance(one, Tensor) for one in state.values()):
+            raise ValueError("weights are no tensors")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); train or copy it again") from None
+    return Checkpoint(spec, state, extra, version)
 
 
 def check_sums(path: Path) -> None:
-    """Raise BadZipFile for a file that is no archive or has a changed byte, which torch does not look for."""
+    """Raise BadZipFile for a file that is no archive or has a changed byte, which torch does not look for.
+
+    So too for one that would unpack to more than it is: torch packs nothing, and would take the memory.
+    """
     with zipfile.ZipFile(path) as archive:
+        unpacked = sum(one.file_size for one in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise zipfile.BadZipFile(f"{path.stat().st_size} bytes would unpack to {unpacked}")
         changed = archive.testzip()
     if changed is not None:
         raise zipfile.BadZipFile(f"wrong check sum of {changed}")
