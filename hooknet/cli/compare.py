@@ -25,9 +25,12 @@ def run(
     """Write the tables."""
     from hooknet.evaluation.cohort import compare_systems, without_patients, write_tables
     from hooknet.io.records import read_splits
+    from hooknet.io.skipped_slides import skipped_since, without
 
     chosen = project(datasets, experiments)
-    results = compare_systems(chosen, dataset, read_splits(splits), runs_folder)
+    assigned = read_splits(splits)
+    assigned = without(assigned, skipped_since(chosen, dataset, assigned, runs_folder))
+    results = compare_systems(chosen, dataset, assigned, runs_folder)
     # The tables lie beside the report, and are given away with it.
     settings = chosen.dataset(dataset)
     write_tables(results if settings.report.patients else without_patients(results, settings), output)

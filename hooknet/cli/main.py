@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup, TyperOption
 
+from hooknet.cli.skipping import skippable
 from hooknet.errors import HookNetError
 
 # In the order of the pipeline; those from `view` on are for people.
@@ -44,6 +45,7 @@ COMMANDS = (
     "match_objects",
     "compare",
     "report",
+    "verdict",
     "view",
     "check",
     "describe",
@@ -88,7 +90,7 @@ app = typer.Typer(
 )
 for _command in COMMANDS:
     _module = importlib.import_module(f"hooknet.cli.{_command}")
-    app.command(_command.replace("_", "-"), help=_module.__doc__)(_module.run)
+    app.command(_command.replace("_", "-"), help=_module.__doc__)(skippable(_command, _module.run))
 
 
 @app.callback()

@@ -32,11 +32,15 @@ def run(
     """Write the sheet, and print how many slides train, validate and test."""
     from hooknet.groundtruth.cohort import assign, check_classes, count_slides, read_areas
     from hooknet.io.records import write_splits
+    from hooknet.io.skipped_slides import skipped_before_training, without
 
     everything = project(datasets, experiments)
-    areas = read_areas(everything.dataset(dataset), slides_folder)
-    assigned = assign(everything.dataset(dataset), areas)
+    skipped = skipped_before_training(everything, dataset, slides_folder)
+    areas = read_areas(everything.dataset(dataset), slides_folder, skipped)
+    assigned = without(assign(everything.dataset(dataset), areas), skipped)
     for line in count_slides(everything.dataset(dataset), assigned):
         print(line)
+    for slide, reason in skipped.items():
+        print(f"skipped {slide}: {reason}")
     check_classes(everything, dataset, assigned, areas)
     write_splits(output, assigned)

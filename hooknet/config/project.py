@@ -28,11 +28,14 @@ from hooknet.config.experiments import KINDS, ExperimentsFile, kind_of
 from hooknet.config.run import RefinerRun, Run, make_run
 from hooknet.config.sheets import read_sheet
 from hooknet.config.stages import with_parents
+from hooknet.config.types import ON_ERROR, OnError
 from hooknet.errors import ConfigError
 
 CORRECT = "correct the path (paths start at the working directory)"
 
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
+# Of the file of datasets.
+KEYS = ("datasets", "on_error")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Project:
     experiments: dict[str, ExperimentSettings]
     datasets_file: Path
     experiments_file: Path
+    on_error: OnError = "fail"
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -116,13 +120,16 @@ class Project:
 def load_project(datasets_file: str | Path, experiments_file: str | Path) -> Project:
     """Both files, each key checked and each pair of spacings hooked; nothing else is opened but slide sheets."""
     datasets_path, experiments_path = Path(datasets_file), Path(experiments_file)
-    datasets = _load_datasets(datasets_path)
+    document = read_document(datasets_path)
+    datasets = _load_datasets(datasets_path, document)
     _check_phantoms(datasets_path, datasets)
     experiments = _load_experiments(experiments_path)
     for name, settings in experiments.items():
         where = f"{experiments_path}: experiments.{name}"
         check_experiment(where, settings, datasets)
-    project = Project(datasets, experiments, datasets_path, experiments_path)
+    project = Project(
+        datasets, experiments, datasets_path, experiments_path, _on_error(datasets_path, document)
+    )
     _check_weights(project)
     if not project.runs:
         raise ConfigError(f"{experiments_path}: experiments: found none, wanted one at least")
@@ -175,11 +182,18 @@ def digest(*sections: Settings | dict[str, Any] | list[Any] | tuple[Any, ...] | 
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _load_datasets(path: Path) -> dict[str, DatasetSettings]:
-    document = read_document(path)
+def _on_error(path: Path, document: dict[str, Any]) -> OnError:
+    said = document.get("on_error", "fail")
+    found = next((one for one in ON_ERROR if one == said), None)
+    if found is None:
+        raise ConfigError(f"{path}: on_error: found {said!r}; {nearest(str(said), list(ON_ERROR))}")
+    return found
+
+
+def _load_datasets(path: Path, document: dict[str, Any]) -> dict[str, DatasetSettings]:
     for key in document:
-        if key != "datasets":
-            raise ConfigError(f"{path}: {key}: unknown key; {nearest(str(key), ['datasets'])}")
+        if key not in KEYS:
+            raise ConfigError(f"{path}: {key}: unknown key; {nearest(str(key), list(KEYS))}")
     sections = document.get("datasets")
     if not isinstance(sections, dict) or not sections:
         found = "nothing" if sections is None else repr(sections)

@@ -91,6 +91,8 @@ class Run:
         if assigned is None:
             return split_in_run(slide.side, self.fold, folds, said)
         side = assigned.get(slide.id)
+        if side is not None and side.skipped:
+            return None
         if side is None or (side.fold is None) != (folds is None) or (said and side.split is None):
             wanted = "split" if folds is None else "fold and split" if said else "fold"
             raise ConfigError(

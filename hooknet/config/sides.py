@@ -10,13 +10,19 @@ from hooknet.config.types import Split
 
 @dataclass(frozen=True)
 class Side:
-    """What a slide is for: a ``split``; or a ``fold``, and with it perhaps what it does while others test."""
+    """What a slide is for: a ``split``; or a ``fold``, and with it perhaps what it does while others test.
+
+    ``skipped``: nothing, as it could not be used and ``on_error`` is "skip".
+    """
 
     split: Split | None = None
     fold: int | None = None
+    skipped: bool = False
 
     def __str__(self) -> str:
-        """``'training'``, ``fold 0`` or ``fold 0 ('training')``."""
+        """``'training'``, ``fold 0``, ``fold 0 ('training')`` or ``skipped``."""
+        if self.skipped:
+            return "skipped"
         if self.fold is None:
             return repr(self.split)
         return f"fold {self.fold}" + (f" ({self.split!r})" if self.split else "")
@@ -33,6 +39,8 @@ def split_in_run(side: Side, testing: int | None, folds: tuple[int, ...] | None,
     A fold tests as a whole.  Where it is ``said`` who validates, the slides of other folds do as they say and train
     if they say nothing; else the fold after the one that tests validates.
     """
+    if side.skipped:
+        return None
     if folds is None:
         return side.split
     if side.fold is None or testing is None:

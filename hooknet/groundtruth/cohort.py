@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from hooknet.config.datasets import SPLITS, DatasetSettings
@@ -17,10 +17,12 @@ from hooknet.io.records import read_json
 Areas = dict[str, dict[str, dict[str, float]]]
 
 
-def read_areas(dataset: DatasetSettings, folder: Path) -> Areas:
-    """Slide -> role -> class -> annotated area in µm², from the counts that rasterise wrote."""
+def read_areas(dataset: DatasetSettings, folder: Path, skipped: Container[str] = ()) -> Areas:
+    """Slide -> role -> class -> annotated area in µm², from the counts that rasterise wrote; none of those skipped."""
     areas: Areas = {}
     for slide in dataset.slides:
+        if slide.id in skipped:
+            continue
         areas[slide.id] = {}
         for role in roles_of(slide):
             record = read_json(folder / slide.id / f"{role}.json")
@@ -32,12 +34,14 @@ def read_areas(dataset: DatasetSettings, folder: Path) -> Areas:
 def assign(dataset: DatasetSettings, areas: Areas) -> dict[str, Side]:
     """Slide -> split, or fold and perhaps split: as given, or made from the annotated areas.
 
-    Slides in neither are left out.  ConfigError when there are fewer patients than places to fill.
+    Slides in neither, or without ``areas``, are left out.  ConfigError when there are fewer patients than places to
+    fill.
     """
+    slides = [one for one in dataset.slides if one.id in areas]
     if dataset.splits is None:
-        return completed({one.id: one.side for one in dataset.slides if one.side != Side()})
+        return completed({one.id: one.side for one in slides if one.side != Side()})
     options = dataset.splits
-    patients = {one.id: one.patient_id for one in dataset.slides}
+    patients = {one.id: one.patient_id for one in slides}
     _check_enough(options, len(set(patients.values())))
     table = {slide: [areas[slide]["labels"][name] for name in dataset.label_map.names] for slide in patients}
     if options.ratios is not None:

@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from hooknet.errors import HookNetError, MaskError
+from hooknet.errors import HookNetError, MaskError, SlideError
 from hooknet.io.atomic import atomic, write_text
 
 
@@ -31,11 +31,11 @@ def tell_failed(folder: Path, slide: str, error: HookNetError) -> None:
 def take_from_bundle(folder: Path, slide: str, output: Path, probabilities: Path | None) -> None:
     """Put a slide's map and probabilities in place.
 
-    HookNetError with the slide's own line where predicting it failed; MaskError where there is neither.
+    SlideError with the slide's own line where predicting it failed; MaskError where there is neither.
     """
     failed = _failed(folder, slide)
     if failed.is_file():
-        raise HookNetError(failed.read_text(encoding="utf-8").strip())
+        raise SlideError(failed.read_text(encoding="utf-8").strip())
     if probabilities is not None:
         # In place before the map is, which says that all is done.
         _take(bundled_probabilities(folder, slide), probabilities)

@@ -14,8 +14,10 @@ from hooknet.config.sides import Side
 from hooknet.config.types import SPLITS
 from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.atomic import write_text
+from hooknet.io.skipped import reason_in
 
 SPLIT_COLUMNS = ("id", "fold", "split")
+SKIPPED = "skipped"
 
 
 def write_json(path: str | Path, record: dict[str, Any]) -> None:
@@ -25,6 +27,11 @@ def write_json(path: str | Path, record: dict[str, Any]) -> None:
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """A record that :func:`write_json` wrote."""
+    reason = reason_in(Path(path))
+    if reason is not None:
+        raise HookNetError(
+            f"{path}: found that its slide was skipped ({reason}); correct it, then make it again"
+        )
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -35,9 +42,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write_splits(path: str | Path, assigned: Mapping[str, Side]) -> None:
-    """Write the sheet of splits: id, fold, split; a cell stays empty where there is none."""
+    """Write the sheet of splits: id, fold, split; a cell stays empty where there is none, split may be "skipped"."""
     rows = [
-        f"{slide}\t{'' if side.fold is None else side.fold}\t{side.split or ''}"
+        f"{slide}\t{'' if side.fold is None else side.fold}\t{SKIPPED if side.skipped else side.split or ''}"
         for slide, side in assigned.items()
     ]
     write_text(path, "\n".join(["\t".join(SPLIT_COLUMNS), *rows]) + "\n")
@@ -64,6 +71,8 @@ def _split_row(cells: list[str]) -> tuple[str, Side]:
     if len(cells) != len(SPLIT_COLUMNS):
         raise ValueError(f"found {len(cells)} cells in a line, wanted {len(SPLIT_COLUMNS)}")
     slide, fold, split = cells
+    if split == SKIPPED:
+        return slide, Side(skipped=True)
     found = next((one for one in SPLITS if one == split), None)
     if (found is None) != (split == "") or not (fold or split) or not (fold == "" or fold.isdecimal()):
         raise ValueError(f"slide {slide}: found fold {fold!r} and split {split!r}")

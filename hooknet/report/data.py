@@ -176,7 +176,8 @@ class ReportData:
     ``results``: what was measured (say "annotated pixels" or "dense truth") -> its comparison; the first is
     the main one.  ``slides`` is shown as it is, one row per slide.  ``regions`` are of the system that scores
     highest.  ``settings`` are shown as name and value.  ``warnings``: failures and warnings of the whole run,
-    one line each.  ``patients_shown``: whether the page may say which patient a slide is of.
+    one line each.  ``skipped``: slides that are in no score -> why.  ``patients_shown``: whether the page may say
+    which patient a slide is of.
     """
 
     title: str
@@ -193,6 +194,7 @@ class ReportData:
     settings: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance = Provenance()
     warnings: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
     patients_shown: bool = False
 
     def __post_init__(self) -> None:

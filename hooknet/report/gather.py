@@ -16,11 +16,12 @@ from hooknet.config.run import DenseRun, Run
 from hooknet.config.sides import Side
 from hooknet.evaluation.cohort import TITLES, compare_systems, without_patients
 from hooknet.io.records import read_json
+from hooknet.io.skipped_slides import skipped_slides, without
 from hooknet.report import pictures
 from hooknet.report.data import ReportClass, ReportData, ReportSystem
 from hooknet.report.extras import extras
 from hooknet.report.lead import lead, many
-from hooknet.report.notices import logged, notices
+from hooknet.report.notices import logged, notices, without_folders
 from hooknet.report.provenance import provenance
 from hooknet.report.stages import stages
 
@@ -49,6 +50,8 @@ def gather(
     """Everything the report of a dataset tells; ``patients``: by their names, else by a number in this report."""
     settings = project.dataset(dataset)
     runs = [run for run in project.runs.values() if run.dataset_name == dataset]
+    skipped = skipped_slides(project, dataset, assigned, folders.slides, folders.runs)
+    assigned = without(assigned, skipped)
     results = compare_systems(project, dataset, assigned, folders.runs)
     if not patients:
         results = without_patients(results, settings)
@@ -65,6 +68,7 @@ def gather(
         overlays=tuple(pictures.overlays(runs, assigned, folders.slides, folders.runs)),
         regions=tuple(pictures.regions(_one_seed(best), main, assigned, folders.slides, folders.runs)),
         stages=tuple(stages(runs, assigned, folders.slides, folders.runs)),
+        skipped={slide: without_folders(reason) for slide, reason in skipped.items()},
         extras=extras(project, dataset, assigned, main, folders.runs),
         settings={
             "datasets file": str(project.datasets_file),
@@ -76,7 +80,7 @@ def gather(
         },
         provenance=provenance(project, dataset, runs, folders.benchmarks),
         warnings=(
-            *notices(project, dataset, folders.slides),
+            *notices(project, dataset, folders.slides, skipped),
             *logged(folders.logs, (dataset, *(run.name for run in runs))),
         ),
         patients_shown=patients,
@@ -142,6 +146,8 @@ def _slides_table(
     said = ("split",) if settings.folds is None or settings.says_who_validates else ()
     told = said if settings.folds is None else ("fold", *said)
     for one in settings.slides:
+        if assigned.get(one.id, Side()).skipped:
+            continue
         record = read_json(folder / one.id / "slide.json")
         rows.append(
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from hooknet.config.datasets import SlideSettings
@@ -23,12 +23,15 @@ REMARKS = {
 # A line of a log as hooknet writes it: 12:34:56 WARNING what was noticed
 _WARNED = re.compile(r"^\d\d:\d\d:\d\d WARNING (.+)$")
 
+# What stands before the name of a file.
+_FOLDERS = re.compile(r"(?<![^\s('\"])(?:[^\s:/]*/)+(?=[^\s:/]+\.\w)")
 
-def notices(project: Project, dataset: str, slides: Path) -> list[str]:
-    """What was noticed about the slides and the classes, a line per kind, naming the slides."""
+
+def notices(project: Project, dataset: str, slides: Path, skipped: Container[str] = ()) -> list[str]:
+    """What was noticed about the slides (but those skipped) and the classes, a line per kind, naming the slides."""
     noticed: dict[str, list[str]] = {}
     for one in project.dataset(dataset).slides:
-        for what in _noticed(one, slides / one.id):
+        for what in () if one.id in skipped else _noticed(one, slides / one.id):
             noticed.setdefault(what, []).append(one.id)
     found = [f"{what}: {_listed(ids)}" for what, ids in noticed.items()]
     return found + close_colours(project.dataset(dataset).label_map.classes)
@@ -47,6 +50,11 @@ def logged(logs: Path, owners: Iterable[str]) -> list[str]:
                 about, _, what = text.rpartition(": ")
                 told.setdefault((step, what), []).append(about.rpartition("/")[2])
     return [f"{step}: {what}{_about(subjects)}" for (step, what), subjects in told.items()]
+
+
+def without_folders(text: str) -> str:
+    """A message with the names of files alone: folders are nobody's business but the owner's."""
+    return _FOLDERS.sub("", text)
 
 
 def _about(subjects: list[str]) -> str:

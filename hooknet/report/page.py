@@ -46,6 +46,9 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         viewed=[view_slide(data, number, one, files) for number, one in enumerate(data.overlays, start=1)],
         regions=_regions(data, files),
         stages=_stages(data, files),
+        skipped=tables.pair_table(
+            data.skipped, ("Slide", "Why"), "Slides that could not be used; they are in no score."
+        ),
         warnings=all_warnings(data),
         provenance=_provenance(data),
     )

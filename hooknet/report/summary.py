@@ -35,6 +35,7 @@ def summary_text(data: ReportData, warnings: Sequence[str]) -> str:
         },
         **{name: records(frame) for name, frame in data.extras.tables().items()},
         "slides": records(data.slides),
+        "skipped": dict(data.skipped),
         "settings": dict(data.settings),
         "warnings": list(warnings),
         "provenance": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from hooknet.config.project import Project
 from hooknet.config.sides import Side
 from hooknet.coordinates import Spacing
 from hooknet.io.records import read_splits
+from hooknet.io.skipped import reason_in
 from hooknet.labels import LabelClass
 
 SPLITS_SHEET = "splits.tsv"
@@ -86,6 +87,8 @@ def view_dataset(project: Project, dataset: str, slides_folder: Path, runs_folde
     for run in project.runs.values():
         if run.dataset_name == dataset:
             runs.setdefault(run.system, []).append(runs_folder / run.name)
+    # What stands in the place of files that could not be made is no layer.
+    there = _is_whole if project.on_error == "skip" else Path.is_file
     sides: Mapping[str, Side] = {}
     if (slides_folder / SPLITS_SHEET).is_file():
         sides = read_splits(slides_folder / SPLITS_SHEET)
@@ -95,7 +98,7 @@ def view_dataset(project: Project, dataset: str, slides_folder: Path, runs_folde
             _note(sides.get(one.id, one.side)),
             Path(str(one.slide)),
             one.spacing_override,
-            _layers(one.id, slides_folder / one.id, list(runs.values())),
+            _layers(one.id, slides_folder / one.id, list(runs.values()), there),
         )
         for one in settings.slides
     )
@@ -103,23 +106,31 @@ def view_dataset(project: Project, dataset: str, slides_folder: Path, runs_folde
 
 
 def _note(side: Side) -> str:
+    if side.skipped:
+        return "skipped"
     if side.fold is not None:
         return f"fold {side.fold}"
     return side.split or ""
 
 
-def _layers(slide: str, folder: Path, systems: list[list[Path]]) -> tuple[Layer, ...]:
+def _is_whole(path: Path) -> bool:
+    return path.is_file() and reason_in(path) is None
+
+
+def _layers(
+    slide: str, folder: Path, systems: list[list[Path]], there: Callable[[Path], bool]
+) -> tuple[Layer, ...]:
     """The layers of a slide: only those whose files are there."""
     layers = [Layer("he", "H&E")]
     for role, title in ROLES.items():
-        if (folder / f"{role}.tif").is_file():
+        if there(folder / f"{role}.tif"):
             layers.append(Layer(role, title, folder / f"{role}.tif"))
     references = [one for one in layers if one.key in layout.ROLES]
     # Dense truth, where there is any, says more than an annotation.
     reference = references[-1] if references else None
     for number, runs in enumerate(systems):
         # Of a system's folds one tests the slide.
-        run = next((one for one in runs if _in(one, layout.map_path(one.name, slide)).is_file()), None)
+        run = next((one for one in runs if there(_in(one, layout.map_path(one.name, slide)))), None)
         if run is None:
             continue
         path = _in(run, layout.map_path(run.name, slide))

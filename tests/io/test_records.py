@@ -26,11 +26,12 @@ def test_a_missing_record_is_one_line(tmp_path):
 
 
 def test_splits_come_back_in_order(tmp_path):
-    assigned = {"b": Side("training"), "a": Side("test"), "c": Side(fold=0), "d": Side("validation", 12)}
+    assigned = {"b": Side("training"), "a": Side("test"), "c": Side(fold=0), "d": Side("validation", 12),
+                "e": Side(skipped=True)}  # fmt: skip
     write_splits(tmp_path / "splits.tsv", assigned)
     assert list(read_splits(tmp_path / "splits.tsv").items()) == list(assigned.items())
     assert (tmp_path / "splits.tsv").read_text() == (
-        "id\tfold\tsplit\nb\t\ttraining\na\t\ttest\nc\t0\t\nd\t12\tvalidation\n"
+        "id\tfold\tsplit\nb\t\ttraining\na\t\ttest\nc\t0\t\nd\t12\tvalidation\ne\t\tskipped\n"
     )
 
 

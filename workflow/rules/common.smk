@@ -67,11 +67,13 @@ PHANTOMS = {
 }
 # Their places might hold files of your own; where there are no phantoms no id matches.
 PHANTOM_IDS = "|".join(map(re.escape, PHANTOMS)) or NONE
+SKIPPING = PROJECT.on_error == "skip"
 # By environment, not in the commands: the path of a configuration file is no reason to do anything again.
 shell.prefix(
     "set -euo pipefail; "
     f"export HOOKNET_DATASETS={quote(str(PROJECT.datasets_file))}"
-    f" HOOKNET_EXPERIMENTS={quote(str(PROJECT.experiments_file))}; "
+    f" HOOKNET_EXPERIMENTS={quote(str(PROJECT.experiments_file))}"
+    f" HOOKNET_ON_ERROR={PROJECT.on_error}; "
 )
 
 
@@ -113,7 +115,7 @@ def dataset_runs(wildcards):
 
 def splits_of(run):
     """The sheet of splits where it has to be made first, else None: the slides say it themselves."""
-    if run.dataset.splits is None:
+    if run.dataset.splits is None and not SKIPPING:
         return None
     return checkpoints.make_splits.get(dataset=run.dataset_name).output.sheet
 

@@ -3,6 +3,7 @@
 hooknet evaluate    results/runs/<run>/{counts,windows}/<role>/<slide>.csv
 hooknet compare     results/report/<dataset>/comparison/*.csv
 hooknet report      results/report/<dataset>/index.html, summary.json, tables/, figures/
+hooknet verdict     results/report/<dataset>/verdict.txt    (with on_error: skip; fails where a slide was skipped)
 """
 
 
@@ -98,3 +99,27 @@ rule report:
         "python -m hooknet report --dataset {wildcards.dataset:q} --splits {input.splits:q}"
         " --slides-folder results/slides/{wildcards.dataset:q} --runs-folder results/runs"
         " --output {params.folder:q} {params.options} > {log:q} 2>&1"
+
+
+rule verdict:
+    input:
+        results=verdict_results,
+        splits="results/slides/{dataset}/splits.tsv",
+    output:
+        text="results/report/{dataset}/verdict.txt",
+    log:
+        "results/logs/verdict/{dataset}.log",
+    benchmark:
+        "results/benchmarks/verdict/{dataset}.tsv"
+    localrule: True
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        code=running("verdict"),
+        settings=report_settings,
+    shell:
+        "python -m hooknet verdict --dataset {wildcards.dataset:q} --output {output.text:q} > {log:q} 2>&1"

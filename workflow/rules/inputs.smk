@@ -20,11 +20,29 @@ def raster_source(wildcards):
 
 
 def all_counts(wildcards):
-    return [
-        layout.slide_folder(wildcards.dataset, slide.id) / f"{role}.json"
-        for slide in dataset_of(wildcards).slides
-        for role in layout.roles_of(slide)
-    ]
+    """Where slides may be skipped, also what else tells whether a slide can be used."""
+    files = []
+    for slide in dataset_of(wildcards).slides:
+        folder = layout.slide_folder(wildcards.dataset, slide.id)
+        files += [folder / f"{role}.json" for role in layout.roles_of(slide)]
+        if SKIPPING:
+            files += [folder / "slide.json", folder / "tissue.tif"]
+    return files
+
+
+def verdict_results(wildcards):
+    """All that is wanted of a dataset: its verdict comes last."""
+    runs = set(dataset_runs(wildcards))
+    wanted = all_quantities(wildcards) + all_exports(wildcards)
+    mine = [path for path in wanted if path.parts[2] in runs]
+    return mine + results_of(wildcards.dataset)
+
+
+def all_verdicts(wildcards):
+    """Where slides may be skipped the exit status tells whether any was."""
+    if not SKIPPING:
+        return []
+    return [layout.report_folder(name) / "verdict.txt" for name in DATASETS]
 
 
 def run_splits(wildcards):

@@ -82,7 +82,8 @@ def split_settings(wildcards):
         for one in dataset.slides
     ]
     folds = sorted({RUNS[name].fold for name in dataset_runs(wildcards)}, key=str)
-    return digest(rows, dataset.splits, folds)
+    on_error = ["skip"] if SKIPPING else []
+    return digest(rows, dataset.splits, folds, *on_error)
 
 
 def splits_folder(wildcards):
