@@ -31,11 +31,13 @@ def run(
 ) -> None:
     """Write the sheet, and print how many slides train, validate and test."""
     from hooknet.groundtruth.cohort import assign, check_classes, count_slides, read_areas
+    from hooknet.groundtruth.suspicion import warn_spacings
     from hooknet.io.records import write_splits
     from hooknet.io.skipped_slides import skipped_before_training, without
 
     everything = project(datasets, experiments)
     skipped = skipped_before_training(everything, dataset, slides_folder)
+    warn_spacings(everything.dataset(dataset), slides_folder, skipped)
     areas = read_areas(everything.dataset(dataset), slides_folder, skipped)
     assigned = without(assign(everything.dataset(dataset), areas), skipped)
     for line in count_slides(everything.dataset(dataset), assigned):

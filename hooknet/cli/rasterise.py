@@ -35,6 +35,7 @@ def run(
     from hooknet.config.datasets import is_raster
     from hooknet.groundtruth.geometries import from_geojson
     from hooknet.groundtruth.rasterise import rasterise, rasterise_raster
+    from hooknet.groundtruth.suspicion import warn_outside_tissue
     from hooknet.io.records import write_json
     from hooknet.io.slides import Slide
 
@@ -42,10 +43,11 @@ def run(
     settings = everything.dataset(dataset)
     one, label_map = settings.slide(slide), settings.label_map
     with Slide(str(one.slide), one.spacing_override) as opened:
-        grid, size = opened.grid(everything.mask_spacing(dataset)), opened.size
-    if is_raster(str(source)):
-        pixels = rasterise_raster(source, size, grid, label_map, output)
-    else:
-        pixels = rasterise(from_geojson(source), grid, label_map, output)
+        grid = opened.grid(everything.mask_spacing(dataset))
+        if is_raster(str(source)):
+            pixels = rasterise_raster(source, opened.size, grid, label_map, output)
+        else:
+            pixels = rasterise(from_geojson(source), grid, label_map, output)
+            warn_outside_tissue(opened, output, settings.tissue)
     by_name = {one.name: pixels[one.value] for one in label_map.classes}
     write_json(counts, {"slide": slide, "spacing": grid.spacing, "pixels": by_name})

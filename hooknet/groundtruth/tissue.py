@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 # border between the two can be (optical density of the darkest channel; 0.04 is grey level 232, 0.12 is 193).
 THRESHOLD_RANGE = (0.04, 0.12)
 BINS = 256
+# Shares of a slide that tissue usually has.
+PLAUSIBLE = (0.002, 0.98)
 MAX_DENSITY = 2.0
 BLOCK = 1024
 TISSUE_NAMES = ("tissue",)
@@ -106,9 +108,9 @@ def detect_tissue(
             f"{slide.path}: found no tissue at {spacing:g} µm/px; lower the dataset's tissue.threshold or "
             "tissue.min_area_um2, or set the experiment's infer.over to everything"
         )
-    if share > 0.98:
+    if not PLAUSIBLE[0] <= share <= PLAUSIBLE[1]:
         logger.warning(
-            "%s: %.0f %% of the slide counts as tissue; look at its tissue mask", slide.path, 100 * share
+            "%s: %.3g %% of the slide counts as tissue; look at its tissue mask", slide.path, 100 * share
         )
     _write(path, grid, tissue)
     logger.info("%s: tissue covers %.1f %% of the slide", slide.path, 100 * share)

@@ -11,6 +11,7 @@ from hooknet.config.project import Project
 from hooknet.config.run import Run
 from hooknet.config.sides import Side
 from hooknet.config.volumes import volumes_of
+from hooknet.io.records import read_json
 from hooknet.io.skipped import reason_in
 
 
@@ -31,7 +32,8 @@ def skipped_before_training(project: Project, dataset: str, folder: Path) -> dic
         return [folder / slide.id / "slide.json", *rasters, folder / slide.id / "tissue.tif"]
 
     settings = project.dataset(dataset)
-    return _whole_volumes(settings, {one.id: _first(files(one)) for one in settings.slides})
+    reasons = {one.id: _first(files(one)) or _empty(one, folder / one.id) for one in settings.slides}
+    return _whole_volumes(settings, reasons)
 
 
 def skipped_since(
@@ -92,6 +94,13 @@ def _results(run: Run, slide: SlideSettings) -> list[Path]:
         layout.objects_path(run.name, slide.id),
         *([] if slide.volume is None else [layout.volume_path(run.name, slide.volume)]),
     ]
+
+
+def _empty(slide: SlideSettings, folder: Path) -> str | None:
+    """Why a slide that may train cannot: nothing is annotated on it."""
+    if slide.annotation is None or slide.split == "test":
+        return None
+    return None if any(read_json(folder / "labels.json")["pixels"].values()) else "no annotated pixel"
 
 
 def _first(files: Iterable[Path]) -> str | None:

@@ -20,6 +20,7 @@ from hooknet.errors import CheckpointError, ConfigError
 from hooknet.io.atomic import atomic
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.scored import Scored
+from hooknet.training.suspicion import suspicions
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,11 @@ class Keeper(Callback):
         self._rows.append(row)
         if trainer.is_global_zero:
             self._keep(trainer, pl_module, row)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say what looks wrong about the curves."""
+        for one in suspicions(self._rows, self._classes) if trainer.is_global_zero else ():
+            logger.warning("%s: %s", self._spec["run"], one)
 
     def _keep(self, trainer: lightning.Trainer, module: Scored, row: dict[str, float]) -> None:
         macro = row["validation_macro_f1"]
