@@ -50,7 +50,7 @@ def refused(case: Case) -> None:
     (line,) = [one for one in outcome.err.splitlines() if one.startswith("hooknet: ")]
     found = line.removeprefix("hooknet: ")
     if isinstance(case.line, str):
-        assert found == case.line
+        assert found == case.line, found
     else:
         assert case.line.fullmatch(found), found
     after = contents(Path())
