@@ -4,6 +4,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # As `hooknet` sets it for itself: threads that wait do not spin.
 export OMP_WAIT_POLICY ?= passive
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
+# Tests side by side; each takes up to 2 GB.
+WORKERS ?= $(shell test $(CORES) -lt 4 && echo $(CORES) || echo 4)
 
 .PHONY: help setup demo study designs volumes test nightly check bench fidelity clean
 
@@ -44,7 +46,8 @@ volumes: setup             ## Generated hearts as NIfTI volumes -> slices -> two
 	@echo "Open results/report/hearts/index.html"
 
 test: setup .venv/.clouds  ## Tests, the end-to-end run of a tiny configuration among them
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow and not slurm" -n $(WORKERS) --dist loadscope
+	python -m pytest -m "not slow and slurm"
 
 nightly: setup .venv/.clouds ## All tests, the slow ones too
 	python -m pytest
