@@ -179,7 +179,7 @@ def _load_datasets(path: Path) -> dict[str, DatasetSettings]:
     document = read_document(path)
     for key in document:
         if key != "datasets":
-            raise ConfigError(f"{path}: {key}: unknown key; {nearest(str(key), ['datasets'])}")
+            raise ConfigError(f"{place(path, '', (key,))}: unknown key; {nearest(key, ['datasets'])}")
     sections = document.get("datasets")
     if not isinstance(sections, dict) or not sections:
         found = "nothing" if sections is None else repr(sections)
@@ -197,7 +197,7 @@ def _load_datasets(path: Path) -> dict[str, DatasetSettings]:
 def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
     key = f"datasets.{name}"
     if re.fullmatch(SAFE_NAME, name) is None:
-        raise ConfigError(f"{path}: {key}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
+        raise ConfigError(f"{place(path, key, ())}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
     sheet = None
     if isinstance(section, dict) and isinstance(section.get("slides"), str):
         source = Path(section["slides"])

@@ -89,11 +89,27 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         state, version = content["state"], str(content["hooknet"])
         if not all(isinstance(one, dict) for one in (spec, extra, state)):
             raise ValueError("settings or weights are no mapping")
-        if not all(isinstance(one, Tensor) for one in state.values()):
+        if not all(isinstance(name, str) and isinstance(one, Tensor) for name, one in state.items()):
             raise ValueError("weights are no tensors")
+        _check_spec(spec)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); train or copy it again") from None
     return Checkpoint(spec, state, extra, version)
+
+
+def _check_spec(spec: Mapping[str, Any]) -> None:
+    """ValueError where what stands in the settings under a name of ours is of another kind."""
+    classes, slides, channels = spec.get("classes", []), spec.get("slides", []), spec.get("channels", 3)
+    if not isinstance(spec.get("settings", {}), dict):
+        raise ValueError("settings are no mapping")
+    if not isinstance(classes, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in classes
+    ):
+        raise ValueError("classes have no names")
+    if not isinstance(slides, list) or not all(isinstance(one, str) for one in slides):
+        raise ValueError("slides are no list of names")
+    if not isinstance(channels, int) or isinstance(channels, bool):
+        raise ValueError("channels are no whole number")
 
 
 def check_sums(path: Path) -> None:
@@ -110,10 +126,10 @@ def check_sums(path: Path) -> None:
         raise zipfile.BadZipFile(f"wrong check sum of {changed}")
 
 
-def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
-    """Put weights into a model; CheckpointError, naming the first tensor that does not fit, before any change.
+def check_fit(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
+    """CheckpointError, naming the first tensor, unless each of the model's has one of its shape, and no other is there.
 
-    ``place`` is the file that the message names.
+    The model may be on the device ``meta``, where it takes no memory.  ``place`` is the file that the message names.
     """
     wanted = model.state_dict()
     for name in [*wanted, *state_dict]:
@@ -123,12 +139,21 @@ def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Pat
             raise CheckpointError(f"{place}: tensor {name} has no place in the network; use its own settings")
         elif state_dict[name].shape != wanted[name].shape:
             found = f"of shape {tuple(state_dict[name].shape)}"
-        elif not torch.isfinite(state_dict[name]).all():
-            found = "not finite"
         else:
             continue
         raise CheckpointError(
             f"{place}: tensor {name} is {found}, wanted shape {tuple(wanted[name].shape)}; "
             "use the settings it was trained with"
         )
+
+
+def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
+    """Put weights into a model; CheckpointError as :func:`check_fit`, or for one not finite, before any change."""
+    check_fit(model, state_dict, place)
+    for name, tensor in state_dict.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{place}: tensor {name} is not finite, wanted shape {tuple(tensor.shape)}; "
+                "use the settings it was trained with"
+            )
     model.load_state_dict(dict(state_dict))
