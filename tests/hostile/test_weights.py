@@ -87,6 +87,36 @@ CHECKPOINTS = [
         r"damaged \(settings or weights are no mapping\); .+",
     ),
     ("settings that are no JSON", partial(saved, spec="{"), r"damaged \(.+\); train or copy it again"),
+    (
+        "a list for settings",
+        partial(saved, spec='{"settings": []}'),
+        r"damaged \(settings are no mapping\); .+",
+    ),
+    (
+        "classes that are nothing",
+        partial(saved, spec='{"classes": null}'),
+        r"damaged \(classes have no names\); .+",
+    ),
+    (
+        "classes that are names",
+        partial(saved, spec='{"classes": ["a"]}'),
+        r"damaged \(classes have no names\); .+",
+    ),
+    (
+        "a number for slides",
+        partial(saved, spec='{"slides": 5}'),
+        r"damaged \(slides are no list of names\); .+",
+    ),
+    (
+        "true for channels",
+        partial(saved, spec='{"channels": true}'),
+        r"damaged \(channels are no whole number\); .+",
+    ),
+    (
+        "a number for a weight's name",
+        partial(saved, state={1: torch.zeros(1)}),
+        r"damaged \(weights are no tensors\); .+",
+    ),
     ("weights that are numbers", partial(saved, state={"a": 1}), r"damaged \(weights are no tensors\); .+"),
 ]
 
