@@ -11,16 +11,12 @@ import pytest
 import tifffile
 import torch
 import yaml
-from hostile_cases import MAP, Case, cut, refused
+from hostile_cases import BEST, MAP, Case, cut, refused, weights
 from made_cohort import CENTRES, RUN, SLIDES, hooknet, step
 
-from hooknet.config.project import load_project
 from hooknet.coordinates import RasterGrid
 from hooknet.io.probabilities import create_probabilities
 from hooknet.io.tables import Centres, read_centres, write_centres
-from hooknet.models.checkpoint import save_checkpoint
-from hooknet.models.table import build_model
-from hooknet.training.weights import checkpoint_spec
 
 COUNTS = RUN / "counts" / "truth" / "c.csv"
 INDEX = SLIDES / "a" / CENTRES
@@ -89,15 +85,6 @@ def index(column, value):
     write_centres(INDEX, Centres(table, found.names, found.size, found.spacing))
 
 
-def weights(path=RUN / "best.ckpt", change=None, **spec):
-    """Weights drawn by chance for the run, and what stands with them, changed."""
-    run = load_project("datasets.yaml", "experiments.yaml").run("unet")
-    network = build_model(run.settings.model, run.network)
-    if change is not None:
-        change(network)
-    save_checkpoint(path, network, checkpoint_spec(run, ()) | spec)
-
-
 def starting(make):
     """A training that starts from weights."""
     make(Path("start.ckpt"))
@@ -131,7 +118,6 @@ DAMAGED = of(
 )
 NO_INDEX = of(INDEX, r"not an index of patch centres \(.+\); make it again with index-centres")
 NO_WEIGHTS = r"damaged or no checkpoint \(.+\); train or copy it again"
-BEST = RUN / "best.ckpt"
 PX = f"{COUNTS}: line 7 has {{}} pixels, wanted a whole number: count again"
 
 
