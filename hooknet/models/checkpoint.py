@@ -79,22 +79,40 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: weights of another program; wanted a file written by hooknet train")
-    if content.get("format_version") != FORMAT_VERSION:
+    found = content.get("format_version")
+    if not isinstance(found, int) or found != FORMAT_VERSION:
+        told, by = (" ".join(str(one).split())[:60] for one in (found, content.get("hooknet")))
         raise CheckpointError(
-            f"{path}: format {content.get('format_version')} of hooknet {content.get('hooknet')}, wanted format "
-            f"{FORMAT_VERSION} as of hooknet {hooknet.__version__}; install that version or train again"
+            f"{path}: format {told} of hooknet {by}, wanted format {FORMAT_VERSION} as of hooknet "
+            f"{hooknet.__version__}; install that version or train again"
         )
     try:
         spec, extra = json.loads(content["spec"]), json.loads(content["extra"])
-        state, version = content["state"], str(content["hooknet"])
+        state, version = content["state"], content["hooknet"]
+        if not isinstance(version, str):
+            raise ValueError("its version is no text")
         if not all(isinstance(one, dict) for one in (spec, extra, state)):
             raise ValueError("settings or weights are no mapping")
-        if not all(isinstance(name, str) and isinstance(one, Tensor) for name, one in state.items()):
-            raise ValueError("weights are no tensors")
+        _check_weights(state, path.stat().st_size)
         _check_spec(spec)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); train or copy it again") from None
     return Checkpoint(spec, state, extra, version)
+
+
+def _check_weights(state: Mapping[Any, Any], size: int) -> None:
+    """ValueError for what is no plain tensor, and for tensors that fill more than a file of ``size`` bytes.
+
+    A tensor may repeat one number in all its places, and so ask for any memory.
+    """
+    for name, one in state.items():
+        if not isinstance(name, str) or not isinstance(one, Tensor):
+            raise ValueError("weights are no tensors")
+        if one.layout != torch.strided or one.device.type != "cpu" or one.is_quantized or one.is_complex():
+            raise ValueError(f"tensor {name[:60]!r} is no plain one")
+    filled = sum(one.numel() * one.element_size() for one in state.values())
+    if filled > size:
+        raise ValueError(f"weights of {filled} bytes in a file of {size}")
 
 
 def _check_spec(spec: Mapping[str, Any]) -> None:

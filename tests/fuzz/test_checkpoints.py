@@ -29,7 +29,21 @@ TENSORS = (
     ROW.expand(1, 2**20), ROW.expand(2**20, 2**20), torch.zeros(5, device="meta"), torch.nn.Parameter(ROW),
     torch.zeros(2**10)[1:3], torch.arange(6).reshape(2, 3).t(),
 )  # fmt: skip
-ODD_STATE = (*TENSORS, *(one for one in ODD if not isinstance(one, list | dict)))
+#: What may be saved in the place of a weight, with its shape.
+KINDS = {
+    "tensor": copy.copy,
+    "double": torch.Tensor.double,
+    "half": torch.Tensor.half,
+    "whole": torch.Tensor.int,
+    "complex": lambda tensor: tensor.to(torch.complex64),
+    "sparse": torch.Tensor.to_sparse,
+    "nowhere": lambda tensor: tensor.to("meta"),
+    "one number": lambda tensor: torch.zeros(()).expand(tensor.shape),
+    "a part": lambda tensor: torch.stack([tensor, tensor])[0],
+    "a parameter": lambda tensor: torch.nn.Parameter(tensor.float()),
+    "nan": lambda tensor: torch.full_like(tensor.float(), torch.nan),
+}
+ODD_STATE = (*KINDS, *TENSORS, *(one for one in ODD if not isinstance(one, list | dict)))
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +102,10 @@ def content_changed(content, edits):
 
 
 def with_tensors(changed, state):
+    """The tensors in their places again, or others of their shape."""
     if isinstance(changed, dict) and isinstance(changed.get("state"), dict):
         weights = {
-            name: copy.copy(state.get(name, ROW)) if isinstance(one, str) and one == "tensor" else one
+            name: KINDS[one](state.get(name, ROW)) if isinstance(one, str) and one in KINDS else one
             for name, one in changed["state"].items()
         }
         return {**changed, "state": weights}
