@@ -140,7 +140,7 @@ def test_asap(tmp_path):
         path.write_bytes(content)
         clean(read_asap(path), LABELS, SIZE)
 
-    fuzz("ASAP", XML, 2500, read, AnnotationError)
+    fuzz("ASAP", XML, 1000, read, AnnotationError)
 
 
 def test_geojson(tmp_path):
@@ -151,4 +151,4 @@ def test_geojson(tmp_path):
         read_features(path)
         clean(read_geojson(path), LABELS, SIZE)
 
-    fuzz("GeoJSON", JSON, 2500, read, AnnotationError)
+    fuzz("GeoJSON", JSON, 1000, read, AnnotationError)

@@ -90,12 +90,12 @@ def test_examples_are_right_before_they_are_made_wrong(tmp_path, monkeypatch):
 
 def test_datasets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fuzz("datasets", documents(0), 400, lambda one: load_with("datasets.yaml", one), ConfigError)
+    fuzz("datasets", documents(0), 250, lambda one: load_with("datasets.yaml", one), ConfigError)
 
 
 def test_experiments(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fuzz("experiments", documents(1), 400, lambda one: load_with("experiments.yaml", one), ConfigError)
+    fuzz("experiments", documents(1), 250, lambda one: load_with("experiments.yaml", one), ConfigError)
 
 
 def test_sheet_of_slides(tmp_path, monkeypatch):
@@ -106,4 +106,4 @@ def test_sheet_of_slides(tmp_path, monkeypatch):
         return which, edited_bytes(SHEETS[which], edits, SHEETS[sheets[0]])
 
     examples = st.builds(changed, st.sampled_from(sheets), EDITS)
-    fuzz("sheet of slides", examples, 200, lambda one: load_with("slides.tsv", one), ConfigError)
+    fuzz("sheet of slides", examples, 100, lambda one: load_with("slides.tsv", one), ConfigError)
