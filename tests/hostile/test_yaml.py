@@ -80,6 +80,8 @@ CASES = [
     Case("an anchor in itself", partial(text, "datasets: &a [*a]\n"), CHECK,
          "datasets.yaml: line 1: an anchor contains itself; write it out"),
     Case("20,000 lists deep", lambda: text("datasets: " + "[" * 20_000), CHECK, re.compile(r"datasets\.yaml: not YAML: .+")),
+    Case("a NUL in the path of a sheet", partial(dataset, slides="a\0.tsv"), CHECK,
+         "datasets.yaml: datasets.colon.slides: sheet 'a\\x00.tsv' cannot be read (embedded null byte); wanted CSV or TSV in UTF-8"),
     Case("a path for an id", partial(ids, "../../x"), CHECK, ID.format("'../../x'")),
     Case("a command for an id", partial(ids, "$(touch pwned)"), CHECK, ID.format("'$(touch pwned)'")),
     Case("a blank in an id", partial(ids, "a b"), CHECK, ID.format("'a b'")),
