@@ -14,11 +14,17 @@ import made_cohort
 import numpy as np
 import yaml
 from made_cohort import RUN, SLIDES, hooknet
+from torch import nn
 
+from hooknet.config.project import load_project
 from hooknet.coordinates import RasterGrid
 from hooknet.io.masks import create_mask
+from hooknet.models.checkpoint import save_checkpoint
+from hooknet.models.table import build_model
+from hooknet.training.weights import checkpoint_spec
 
 MAP = RUN / "maps" / "c.tif"
+BEST = RUN / "best.ckpt"
 LABELS = SLIDES / "c" / "labels.tif"
 LEFT = re.compile(r"partial|\.tmp|spool")
 
@@ -88,6 +94,22 @@ def make_map(
         path, grid, names, {value: (value, 0, 0) for value in range(1, len(names) + 1)}
     ) as writer:
         writer.write(0, 0, values)
+
+
+def weights(path: Path = BEST, change: Callable[[nn.Module], object] | None = None, **spec: Any) -> None:
+    """Weights drawn by chance for the run, changed, and other settings with them."""
+    run = load_project("datasets.yaml", "experiments.yaml").run("unet")
+    network = build_model(run.settings.model, run.network)
+    if change is not None:
+        change(network)
+    save_checkpoint(path, network, checkpoint_spec(run, ()) | spec)
+
+
+def of_run(**infer: Any) -> None:
+    """Change how the run predicts."""
+    document = yaml.safe_load(Path("experiments.yaml").read_text())
+    document["experiments"]["unet"]["infer"].update(infer)
+    Path("experiments.yaml").write_text(yaml.safe_dump(document))
 
 
 def cut(path: Path, share: float) -> None:

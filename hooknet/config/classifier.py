@@ -14,7 +14,7 @@ from hooknet.config.experiment import (
     ExperimentSettings,
     LoopOptions,
 )
-from hooknet.config.types import PositiveFloat
+from hooknet.config.types import FilePath, PositiveFloat
 from hooknet.shapes.classifier import ClassifierShape
 
 Level = Literal["grade", "slide", "class"]
@@ -24,7 +24,7 @@ class BackboneOptions(Settings):
     """The network of a patch classifier."""
 
     backbone: Literal["mobilenetv2", "inceptionv3"] = "mobilenetv2"
-    weights: str | None = None
+    weights: FilePath | None = None
     layout: Literal["keras", "torchvision"] = "keras"
     dense: Count = 100
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5

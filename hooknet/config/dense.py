@@ -17,7 +17,7 @@ from hooknet.config.experiment import (
     NotNegative,
 )
 from hooknet.config.losses import LossOptions
-from hooknet.config.types import PositiveFloat
+from hooknet.config.types import FilePath, PositiveFloat
 from hooknet.shapes.dense import DenseNetwork
 
 
@@ -42,7 +42,7 @@ class TrainOptions(LoopOptions):
     workers: Annotated[int, Field(ge=0)] = 1
     cache_mb: Annotated[int, Field(ge=0)] = 512
     compile: bool = False
-    init_from: str | None = None
+    init_from: FilePath | None = None
 
     @model_validator(mode="after")
     def _decay_is_of_adamw(self) -> TrainOptions:

@@ -180,7 +180,7 @@ def build(
 def place(path: Path | str, key: str, location: Location) -> str:
     """``file: key.of.the.location``, or the file alone where there is no key."""
     parts = [str(part) for part in location if part != "[key]"]
-    dotted = ".".join([key, *parts] if key else parts)
+    dotted = _one_line(".".join([key, *parts] if key else parts))
     return f"{path}: {dotted}" if dotted else str(path)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from hooknet.config.document import Settings
-from hooknet.config.types import PositiveFloat, Seed
+from hooknet.config.types import FilePath, PositiveFloat, Seed
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -66,7 +66,7 @@ class ExperimentSettings(Settings):
     model: str
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
     folds: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    checkpoint: str | None = None
+    checkpoint: FilePath | None = None
 
     @field_validator("seeds", "folds")
     @classmethod

@@ -18,6 +18,8 @@ Block = Literal["basic", "convnext", "dcn", "inverted_residual", "swin", "fno", 
 FourWeights = tuple[NotNegative, NotNegative, NotNegative, NotNegative]
 #: Blocks whose convolution may be dilated.
 DILATED: Final = ("dcn",)
+#: Of a stream in a stage; so that no file of settings makes a network that is never done.
+MOST_BLOCKS: Final = 100
 #: What PointRend's mode ``repo`` does not have.
 PAPER_ONLY: Final = ("oversample", "subdivisions", "inference_points")
 
@@ -26,7 +28,7 @@ class StageOptions(Settings):
     """The blocks of one stage; what is left out is as in the description."""
 
     block: Block | None = None
-    blocks: Count | None = None
+    blocks: Annotated[int, Field(ge=1, le=MOST_BLOCKS)] | None = None
     dilations: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")

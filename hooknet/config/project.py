@@ -193,7 +193,7 @@ def _on_error(path: Path, document: dict[str, Any]) -> OnError:
 def _load_datasets(path: Path, document: dict[str, Any]) -> dict[str, DatasetSettings]:
     for key in document:
         if key not in KEYS:
-            raise ConfigError(f"{path}: {key}: unknown key; {nearest(str(key), list(KEYS))}")
+            raise ConfigError(f"{place(path, '', (key,))}: unknown key; {nearest(key, list(KEYS))}")
     sections = document.get("datasets")
     if not isinstance(sections, dict) or not sections:
         found = "nothing" if sections is None else repr(sections)
@@ -211,7 +211,7 @@ def _load_datasets(path: Path, document: dict[str, Any]) -> dict[str, DatasetSet
 def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
     key = f"datasets.{name}"
     if re.fullmatch(SAFE_NAME, name) is None:
-        raise ConfigError(f"{path}: {key}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
+        raise ConfigError(f"{place(path, key, ())}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
     sheet = None
     if isinstance(section, dict) and isinstance(section.get("slides"), str):
         source = Path(section["slides"])

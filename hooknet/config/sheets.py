@@ -42,7 +42,11 @@ def read_sheet(path: Path, asked_by: str) -> Sheet:
         raise ConfigError(
             f"{asked_by}: found no sheet {str(path)!r}; correct the path (paths start at the working directory)"
         ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (
+        OSError,
+        ValueError,
+        csv.Error,
+    ) as error:  # a path with a NUL is a ValueError, as bytes that are no text
         raise ConfigError(
             f"{asked_by}: sheet {str(path)!r} cannot be read ({error}); wanted CSV or TSV in UTF-8"
         ) from None

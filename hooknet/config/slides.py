@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hooknet.config.document import Settings
 from hooknet.config.sides import Side
-from hooknet.config.types import Name, PositiveFloat, Split
+from hooknet.config.types import FilePath, Name, PositiveFloat, Split
 from hooknet.coordinates import Spacing, plausible_spacing
 
 
@@ -18,15 +18,15 @@ class SlideSettings(Settings):
     """One slide: a row of the sheet."""
 
     id: Name
-    slide: str | None = None
-    annotation: str | None = None
-    truth: str | None = None
+    slide: FilePath | None = None
+    annotation: FilePath | None = None
+    truth: FilePath | None = None
     patient: str | None = None
     grade: str | None = None
     split: Split | None = None
     fold: Annotated[int, Field(ge=0)] | None = None
     spacing: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | None = None
-    infer_mask: str | None = None
+    infer_mask: FilePath | None = None
     volume: Name | None = None
     position: Annotated[int, Field(ge=0)] | None = None
     thickness: PositiveFloat | None = None
@@ -104,6 +104,8 @@ class FilePatterns(Settings):
         for name in re.findall(r"\{([^{}]*)\}", pattern or ""):
             if name != "id":
                 raise ValueError(f"found {{{name}}} in {pattern!r}, possible: {{id}}")
+        if _braces_left(pattern or ""):
+            raise ValueError(f"found a single brace in {pattern!r}, possible: {{id}}")
         return pattern
 
 
@@ -113,6 +115,13 @@ def fill_row(row: Any, patterns: Any) -> Any:
         return row
     filled = {key: value for key, value in row.items() if value not in (None, "")}
     for key, pattern in patterns.items():
-        if key in FilePatterns.model_fields and key not in filled and isinstance(pattern, str):
+        if key not in FilePatterns.model_fields or key in filled or not isinstance(pattern, str):
+            continue
+        # What is wrong with a pattern is told of the pattern, not of every row.
+        if not _braces_left(pattern):
             filled[key] = pattern.replace("{id}", str(row.get("id", "")))
     return {key: None if value == "-" else value for key, value in filled.items()}
+
+
+def _braces_left(pattern: str) -> bool:
+    return re.search("[{}]", pattern.replace("{id}", "")) is not None

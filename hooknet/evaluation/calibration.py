@@ -92,10 +92,10 @@ def read_calibration(path: str | Path, names: Sequence[str]) -> dict[str, Calibr
                 f"{path}: line {line} counts {name!r} at level {level!r}, wanted {wanted} of slide {slide}:"
                 " measure again"
             )
-        if not (pixels.isdecimal() and right.isdecimal() and int(right) <= int(pixels)):
+        if not (counting.is_count(pixels) and counting.is_count(right) and int(right) <= int(pixels)):
             raise MaskError(
-                f"{path}: line {line} has {right!r} of {pixels!r} pixels right, wanted whole numbers, the first not"
-                " above the second: measure again"
+                f"{path}: line {line} has {right[:60]!r} of {pixels[:60]!r} pixels right, wanted whole numbers,"
+                " the first not above the second: measure again"
             )
         rows.append((int(pixels), int(right)))
     for slide, rows in slides.items():

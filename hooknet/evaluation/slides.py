@@ -79,8 +79,10 @@ def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
             )
         if cell in seen.setdefault(slide, set()):
             raise MaskError(f"{path}: line {line} counts slide {slide}, {truth} as {predicted} twice")
-        if not pixels.isdecimal():
-            raise MaskError(f"{path}: line {line} has {pixels!r} pixels, wanted a whole number")
+        if not is_count(pixels):
+            raise MaskError(
+                f"{path}: line {line} has {pixels[:60]!r} pixels, wanted a whole number: count again"
+            )
         seen[slide].add(cell)
         slides.setdefault(slide, no_counts(len(names)))[cells[cell]] = int(pixels)
     for slide, found in seen.items():
@@ -90,6 +92,11 @@ def read_counts(path: str | Path, names: Sequence[str]) -> dict[str, Counts]:
                 " count again"
             )
     return slides
+
+
+def is_count(text: str) -> bool:
+    """Whether a cell holds a number of px, which counts take in 64 bits."""
+    return text.isdecimal() and len(text) < 20 and int(text) < 2**63
 
 
 def _cells(names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:

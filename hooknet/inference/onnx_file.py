@@ -25,7 +25,7 @@ from hooknet.config.dense import DenseSettings
 from hooknet.config.experiments import kind_of
 from hooknet.errors import CheckpointError
 from hooknet.io.atomic import atomic
-from hooknet.models.checkpoint import Checkpoint, load_checkpoint, restore
+from hooknet.models.checkpoint import Checkpoint, check_fit, load_checkpoint, restore
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
 from hooknet.shapes.hooks import branch_name
@@ -106,9 +106,18 @@ def network_of(checkpoint: Checkpoint, path: Path) -> Network:
             f"{path}: found model {settings.model}, only networks that predict a class per pixel are exported; "
             "give the weights of one"
         )
-    network = build_model(
-        settings.model, settings.network_settings(classes, checkpoint.spec.get("channels", 3))
-    )
+    try:
+        of = settings.network_settings(classes, checkpoint.spec.get("channels", 3))
+        # The settings of a file may ask for any size: first without memory.
+        with torch.device("meta"):
+            empty = build_model(settings.model, of)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise CheckpointError(
+            f"{path}: its settings make no network ({reason}); use those it was trained with"
+        ) from None
+    check_fit(empty, checkpoint.state_dict, path)
+    network = build_model(settings.model, of)
     restore(network, checkpoint.state_dict, path)
     return network.eval()
 

@@ -33,8 +33,9 @@ def fitting_checkpoint(run: Run, path: Path, slides: Sequence[str], wanted: Mapp
     pairs += [(key, _as_wanted(trained.get(key), value), value) for key, value in wanted.items()]
     for key, found, value in pairs:
         if found != value:
+            told = " ".join(str(found).split())
             raise CheckpointError(
-                f"{path}: trained with {key} {found}, run {run.name} has {value}; train the run again or "
+                f"{path}: trained with {key} {told}, run {run.name} has {value}; train the run again or "
                 "use the experiment the weights come from"
             )
     seen = checkpoint.spec.get("slides", []) if checkpoint.spec.get("dataset") == run.dataset_name else []

@@ -137,6 +137,8 @@ def _geometries(place: _Place, geometry: object) -> Iterator[tuple[Kind, Ring, t
     if not isinstance(geometry, dict):
         place.fail("found no geometry, wanted one for every feature")
     kind = geometry.get("type")
+    if not isinstance(kind, str):
+        place.fail(f"found geometry {str(kind)[:60]!r}, wanted Polygon, MultiPolygon, points or lines")
     if kind == "GeometryCollection":
         for one in _listed(place, geometry.get("geometries")):
             yield from _geometries(place, one)

@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -163,6 +164,8 @@ def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...], dict[s
         made = {str(key): str(value) for key, value in stored.get("made", {}).items()}
         if step is not None:
             grid = RasterGrid(dataset.width, dataset.height, spacing, float(step[0]), float(step[1]))
+            if not all(0 < one < inf for one in (grid.spacing, grid.step_x, grid.step_y)):
+                raise ValueError(step)
             return grid, names, made
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MaskError(

@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hooknet.errors import MaskError
 from hooknet.io.atomic import atomic
+from hooknet.io.drawings import FARTHEST
 
 _META = b"hooknet"
 # Before those of the counts.
@@ -59,9 +61,22 @@ def read_centres(path: str | Path) -> Centres:
         missing = [one for one in columns if one not in table.column_names]
         if missing:
             raise ValueError(f"without column {', '.join(missing)}")
+        _check_values(table, columns, len(names), size)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         message = " ".join(str(error).split())
         raise MaskError(
             f"{path}: not an index of patch centres ({message}); make it again with index-centres"
         ) from None
     return Centres(table.to_pandas(), names, size, spacing)
+
+
+def _check_values(table: pa.Table, columns: list[str], classes: int, size: int) -> None:
+    """ValueError for the first column that holds what no centre has: a draw would show what is not on the slide."""
+    most = {"x": FARTHEST, "y": FARTHEST, "label": classes}
+    for name in columns:
+        values = np.asarray(table[name].to_numpy(), np.float64)
+        low, high = float(name == "label"), most.get(name, size * size if name != "region" else np.inf)
+        wrong = ~((values >= low) & (values <= high))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"{name} of row {row + 1} is {values[row]:g}, wanted {low:g}..{high:g}")

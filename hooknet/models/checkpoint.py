@@ -79,21 +79,55 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: weights of another program; wanted a file written by hooknet train")
-    if content.get("format_version") != FORMAT_VERSION:
+    found = content.get("format_version")
+    if not isinstance(found, int) or found != FORMAT_VERSION:
+        told, by = (" ".join(str(one).split())[:60] for one in (found, content.get("hooknet")))
         raise CheckpointError(
-            f"{path}: format {content.get('format_version')} of hooknet {content.get('hooknet')}, wanted format "
-            f"{FORMAT_VERSION} as of hooknet {hooknet.__version__}; install that version or train again"
+            f"{path}: format {told} of hooknet {by}, wanted format {FORMAT_VERSION} as of hooknet "
+            f"{hooknet.__version__}; install that version or train again"
         )
     try:
         spec, extra = json.loads(content["spec"]), json.loads(content["extra"])
-        state, version = content["state"], str(content["hooknet"])
+        state, version = content["state"], content["hooknet"]
+        if not isinstance(version, str):
+            raise ValueError("its version is no text")
         if not all(isinstance(one, dict) for one in (spec, extra, state)):
             raise ValueError("settings or weights are no mapping")
-        if not all(isinstance(one, Tensor) for one in state.values()):
-            raise ValueError("weights are no tensors")
+        _check_weights(state, path.stat().st_size)
+        _check_spec(spec)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); train or copy it again") from None
     return Checkpoint(spec, state, extra, version)
+
+
+def _check_weights(state: Mapping[Any, Any], size: int) -> None:
+    """ValueError for what is no plain tensor, and for tensors that fill more than a file of ``size`` bytes.
+
+    A tensor may repeat one number in all its places, and so ask for any memory.
+    """
+    for name, one in state.items():
+        if not isinstance(name, str) or not isinstance(one, Tensor):
+            raise ValueError("weights are no tensors")
+        if one.layout != torch.strided or one.device.type != "cpu" or one.is_quantized or one.is_complex():
+            raise ValueError(f"tensor {name[:60]!r} is no plain one")
+    filled = sum(one.numel() * one.element_size() for one in state.values())
+    if filled > size:
+        raise ValueError(f"weights of {filled} bytes in a file of {size}")
+
+
+def _check_spec(spec: Mapping[str, Any]) -> None:
+    """ValueError where what stands in the settings under a name of ours is of another kind."""
+    classes, slides, channels = spec.get("classes", []), spec.get("slides", []), spec.get("channels", 3)
+    if not isinstance(spec.get("settings", {}), dict):
+        raise ValueError("settings are no mapping")
+    if not isinstance(classes, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in classes
+    ):
+        raise ValueError("classes have no names")
+    if not isinstance(slides, list) or not all(isinstance(one, str) for one in slides):
+        raise ValueError("slides are no list of names")
+    if not isinstance(channels, int) or isinstance(channels, bool):
+        raise ValueError("channels are no whole number")
 
 
 def check_sums(path: Path) -> None:
@@ -110,10 +144,10 @@ def check_sums(path: Path) -> None:
         raise zipfile.BadZipFile(f"wrong check sum of {changed}")
 
 
-def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
-    """Put weights into a model; CheckpointError, naming the first tensor that does not fit, before any change.
+def check_fit(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
+    """CheckpointError, naming the first tensor, unless each of the model's has one of its shape, and no other is there.
 
-    ``place`` is the file that the message names.
+    The model may be on the device ``meta``, where it takes no memory.  ``place`` is the file that the message names.
     """
     wanted = model.state_dict()
     for name in [*wanted, *state_dict]:
@@ -123,12 +157,21 @@ def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Pat
             raise CheckpointError(f"{place}: tensor {name} has no place in the network; use its own settings")
         elif state_dict[name].shape != wanted[name].shape:
             found = f"of shape {tuple(state_dict[name].shape)}"
-        elif not torch.isfinite(state_dict[name]).all():
-            found = "not finite"
         else:
             continue
         raise CheckpointError(
             f"{place}: tensor {name} is {found}, wanted shape {tuple(wanted[name].shape)}; "
             "use the settings it was trained with"
         )
+
+
+def restore(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | Path) -> None:
+    """Put weights into a model; CheckpointError as :func:`check_fit`, or for one not finite, before any change."""
+    check_fit(model, state_dict, place)
+    for name, tensor in state_dict.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{place}: tensor {name} is not finite, wanted shape {tuple(tensor.shape)}; "
+                "use the settings it was trained with"
+            )
     model.load_state_dict(dict(state_dict))

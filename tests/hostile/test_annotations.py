@@ -153,6 +153,8 @@ CASES = [
          "c.geojson: feature 1: found classification names '5', wanted a list of names"),
     Case("no geometry", lambda: geojson({**feature(), "geometry": None}), READ_JSON,
          "c.geojson: feature 1: found no geometry, wanted one for every feature"),
+    Case("a mapping for the type of a geometry", lambda: geojson({**feature(), "geometry": {"type": {"a": 1}, "coordinates": []}}),
+         READ_JSON, "c.geojson: feature 1: found geometry \"{'a': 1}\", wanted Polygon, MultiPolygon, points or lines"),
     Case("a number for a file", partial(geojson, "5"), READ_JSON,
          "c.geojson: starts with '5', wanted ASAP XML (<) or QuPath GeoJSON ({ or [)"),
     Case("cleaned: cut short", lambda: OWN.write_text(OWN.read_text()[:200]), PAINT,

@@ -87,6 +87,66 @@ CHECKPOINTS = [
         r"damaged \(settings or weights are no mapping\); .+",
     ),
     ("settings that are no JSON", partial(saved, spec="{"), r"damaged \(.+\); train or copy it again"),
+    (
+        "a list for settings",
+        partial(saved, spec='{"settings": []}'),
+        r"damaged \(settings are no mapping\); .+",
+    ),
+    (
+        "classes that are nothing",
+        partial(saved, spec='{"classes": null}'),
+        r"damaged \(classes have no names\); .+",
+    ),
+    (
+        "classes that are names",
+        partial(saved, spec='{"classes": ["a"]}'),
+        r"damaged \(classes have no names\); .+",
+    ),
+    (
+        "a number for slides",
+        partial(saved, spec='{"slides": 5}'),
+        r"damaged \(slides are no list of names\); .+",
+    ),
+    (
+        "true for channels",
+        partial(saved, spec='{"channels": true}'),
+        r"damaged \(channels are no whole number\); .+",
+    ),
+    (
+        "a number for a weight's name",
+        partial(saved, state={1: torch.zeros(1)}),
+        r"damaged \(weights are no tensors\); .+",
+    ),
+    (
+        "a tensor for its version",
+        partial(saved, format_version=torch.zeros(3)),
+        r"format tensor\(\[0\., 0\., 0\.\]\) of hooknet 0, wanted .+",
+    ),
+    (
+        "a tensor for its writer",
+        partial(saved, hooknet=torch.zeros(3)),
+        r"damaged \(its version is no text\); .+",
+    ),
+    (
+        "weights without numbers",
+        partial(saved, state={"a": torch.zeros(2, device="meta")}),
+        r"damaged \(tensor 'a' is no plain one\); .+",
+    ),
+    (
+        "complex weights",
+        partial(saved, state={"a": torch.zeros(2, dtype=torch.complex64)}),
+        r"damaged \(tensor 'a' is no plain one\); .+",
+    ),
+    (
+        "sparse weights",
+        partial(saved, state={"a": torch.eye(2).to_sparse()}),
+        r"damaged \(tensor 'a' is no plain one\); .+",
+    ),
+    (
+        "a bomb of one number",
+        partial(saved, state={"a": torch.zeros(1).expand(2**40)}),
+        r"damaged \(weights of 4398046511104 bytes in a file of \d+\); .+",
+    ),
     ("weights that are numbers", partial(saved, state={"a": 1}), r"damaged \(weights are no tensors\); .+"),
 ]
 

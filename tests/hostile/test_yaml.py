@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hostile_cases import Case, refused
+from hostile_cases import Case, of_slide_c, refused
 from made_cohort import hooknet, step
 
 CHECK = ["check", "--no-files", "--datasets", "datasets.yaml", "--experiments", "experiments.yaml"]
@@ -80,10 +80,17 @@ CASES = [
     Case("an anchor in itself", partial(text, "datasets: &a [*a]\n"), CHECK,
          "datasets.yaml: line 1: an anchor contains itself; write it out"),
     Case("20,000 lists deep", lambda: text("datasets: " + "[" * 20_000), CHECK, re.compile(r"datasets\.yaml: not YAML: .+")),
+    Case("a NUL in the path of a sheet", partial(dataset, slides="a\0.tsv"), CHECK,
+         "datasets.yaml: datasets.colon.slides: sheet 'a\\x00.tsv' cannot be read (embedded null byte); wanted CSV or TSV in UTF-8"),
     Case("a path for an id", partial(ids, "../../x"), CHECK, ID.format("'../../x'")),
     Case("a command for an id", partial(ids, "$(touch pwned)"), CHECK, ID.format("'$(touch pwned)'")),
     Case("a blank in an id", partial(ids, "a b"), CHECK, ID.format("'a b'")),
     Case("a letter that is not ASCII in an id", partial(ids, "ä"), CHECK, ID.format("'ä'")),
+    Case("braces in a path", partial(of_slide_c, slide="a {x} b.tif"), CHECK,
+         "datasets.yaml: datasets.colon.slides.2.slide: found 'a {x} b.tif', wanted a path without braces, which the workflow "
+         "would fill in; rename the file or folder"),
+    Case("half a brace in a pattern", partial(dataset, files={"slide": "{id}}.tif"}), CHECK,
+"datasets.yaml: datasets.colon.files.slide: found a single brace in '{id}}.tif', possible: {id}"),
     Case("an option for an id", partial(ids, "--help"), CHECK, ID.format("'--help'")),
     Case("ids that differ in case only", partial(ids, "s1", "S1"), CHECK,
          "datasets.yaml: datasets.colon: slide id 'S1' stands twice (also as 's1'); ids are unique"),
@@ -105,7 +112,7 @@ def test_configuration_is_refused(cohort, case):
 
 
 def test_blanks_quotes_and_commands_in_paths_are_only_names(cohort):
-    odd = 'it\'s a "slide" $(touch pwned) `touch pwned`; {x} ü.tif'
+    odd = 'it\'s a "slide" $(touch pwned) `touch pwned`; ü.tif'
     Path("c.tif").rename(odd)
     document = yaml.safe_load(Path("datasets.yaml").read_text())
     document["datasets"]["colon"]["slides"][2]["slide"] = odd

@@ -183,6 +183,37 @@ def test_a_network_is_built_from_its_checkpoint_alone(exported, name):
     assert all(torch.equal(tensor, state[key]) for key, tensor in found.state_dict().items())
 
 
+# What is changed among the settings in the file, and what is said: without memory taken, in a moment.
+SETTINGS = [
+    ({"filters": 2}, "tensor context.enc0.conv0.weight is of shape"),
+    ({"filters": 2**20}, "tensor context.enc0.conv0.weight is of shape"),
+    ({"filters": 10**30}, "its settings make no network (empty(): argument 'size' failed to unpack"),
+    ({"depth": 8}, "its settings make no network (a 38 px patch "),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), SETTINGS)
+def test_settings_of_another_network_are_refused_before_it_is_made(exported, tmp_path, changes, said):
+    network, path, _, _ = exported("hooknet")
+    spec = load_checkpoint(path).spec
+    spec["settings"]["network"] |= changes
+    save_checkpoint(tmp_path / "other.ckpt", network, spec)
+    with pytest.raises(CheckpointError) as caught:
+        network_of(load_checkpoint(tmp_path / "other.ckpt"), tmp_path / "other.ckpt")
+    assert str(caught.value).startswith(f"{tmp_path}/other.ckpt: {said}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [0, -1, 2**40])
+def test_impossible_numbers_of_channels_are_refused(exported, tmp_path, channels):
+    network, path, _, _ = exported("unet")
+    save_checkpoint(tmp_path / "other.ckpt", network, load_checkpoint(path).spec | {"channels": channels})
+    with pytest.raises(
+        CheckpointError, match=r"other\.ckpt: (its settings make no network|tensor .+ is of shape)"
+    ):
+        network_of(load_checkpoint(tmp_path / "other.ckpt"), tmp_path / "other.ckpt")
+
+
 @pytest.mark.parametrize("spec", [{}, {"settings": {"model": "unet"}, "classes": []}, {"settings": {}}])
 def test_a_checkpoint_without_settings_is_refused(exported, tmp_path, spec):
     network, _, _, _ = exported("unet")

@@ -131,7 +131,7 @@ rule index_centres:
         settings=centre_settings,
     shell:
         "python -m hooknet index-centres --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
-        " --labels {input.mask:q} --spacing {wildcards.spacing} --size {wildcards.size}"
+        " --labels {input.mask:q} --spacing {wildcards.spacing:q} --size {wildcards.size:q}"
         " --output {output.centres:q} > {log:q} 2>&1"
 
 

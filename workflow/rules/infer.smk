@@ -65,5 +65,5 @@ rule export:
         code=running("export"),
         format=export_format,
     shell:
-        "python -m hooknet export --input {input.map:q} --format {params.format} --output {output.file:q}"
+        "python -m hooknet export --input {input.map:q} --format {params.format:q} --output {output.file:q}"
         " > {log:q} 2>&1"
