@@ -186,7 +186,7 @@ def _on_error(path: Path, document: dict[str, Any]) -> OnError:
     said = document.get("on_error", "fail")
     found = next((one for one in ON_ERROR if one == said), None)
     if found is None:
-        raise ConfigError(f"{path}: on_error: found {said!r}; {nearest(str(said), list(ON_ERROR))}")
+        raise ConfigError(f"{path}: on_error: found {str(said)[:60]!r}; {nearest(str(said), list(ON_ERROR))}")
     return found
 
 

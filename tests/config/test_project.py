@@ -41,7 +41,7 @@ def with_folds(*numbers):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("dataset: {}\n", "datasets.yaml: dataset: unknown key; did you mean 'datasets'? possible: datasets"),
+        ("dataset: {}\n", "datasets.yaml: dataset: unknown key; did you mean 'datasets'? possible: datasets, on_error"),
         ("datasets:\n", "datasets.yaml: datasets: found nothing, wanted a mapping of names to datasets"),
         ("datasets: {}\n", "datasets.yaml: datasets: found {}, wanted a mapping of names to datasets"),
         ("datasets: [a]\n", "datasets.yaml: datasets: found ['a'], wanted a mapping of names to datasets"),
@@ -53,6 +53,27 @@ def with_folds(*numbers):
 )  # fmt: skip
 def test_bad_datasets_files_are_one_exact_line(tmp_path, text, message):
     assert complaint(tmp_path, text) == message
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("Skip", "found 'Skip'; did you mean 'skip'? possible: fail, skip"),
+        ("true", "found 'True'; possible: fail, skip"),
+        ("[skip]", "found \"['skip']\"; did you mean 'skip'? possible: fail, skip"),
+    ],
+)  # fmt: skip
+def test_what_to_do_on_an_error_is_fail_or_skip(tmp_path, said, message):
+    _, experiments = made_config.write(tmp_path, None, None)
+    path = tmp_path / "datasets.yaml"
+    whole = path.read_text()
+    assert load_project(path, experiments).on_error == "fail"
+    path.write_text(f"on_error: skip\n{whole}")
+    assert load_project(path, experiments).on_error == "skip"
+    path.write_text(f"on_error: {said}\n{whole}")
+    with pytest.raises(ConfigError) as caught:
+        load_project(path, experiments)
+    assert str(caught.value) == f"{path}: on_error: {message}"
 
 
 def test_missing_configuration_is_named(tmp_path):
