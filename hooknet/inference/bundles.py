@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.run import DenseRun
 from hooknet.errors import HookNetError
+from hooknet.inference.kept import journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
 from hooknet.io.bundles import bundled_map, bundled_probabilities, tell_failed
@@ -30,19 +32,21 @@ def infer_bundle(
     """Write the maps of slides into ``folder``, each as :func:`hooknet.inference.whole_slide.infer` would.
 
     A slide that cannot be predicted does not take the others with it: why is told in the log and in ``folder``, and
-    raised when its map is taken from there.  CheckpointError where the weights do not fit.
+    raised when its map is taken from there.  CheckpointError where the weights do not fit.  What is predicted is kept
+    beside ``folder`` until all is done: a killed job's folder goes, with the maps that were whole.
     """
     network = prepared(run, checkpoint, *(slide.id for slide in slides))
-    made = made_of(run, checkpoint)
+    made, kept = made_of(run, checkpoint), journal_beside(folder)
     for number, slide in enumerate(slides, start=1):
         logger.info("%s: slide %d of %d", slide.id, number, len(slides))
         try:
             files = _files(run, slide, slides_folder, folder)
             with staged([str(slide.slide)]):
-                predict(run, slide, network, replace(files, made=made), memory)
+                predict(run, slide, network, replace(files, made=made, journal=kept / slide.id), memory)
         except HookNetError as error:
             logger.error("%s: %s", slide.id, error)
             tell_failed(folder, slide.id, error)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _files(run: DenseRun, slide: SlideSettings, slides_folder: Path, folder: Path) -> MapFiles:

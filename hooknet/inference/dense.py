@@ -15,6 +15,7 @@ from hooknet.coordinates import RasterGrid, centred_window
 from hooknet.inference.ahead import in_order
 from hooknet.inference.canvas import Canvas
 from hooknet.inference.engines import Engine, Predicted
+from hooknet.inference.kept import KeptTiles
 from hooknet.inference.plan import Plan
 from hooknet.inference.regions import Pixels, Wanted
 from hooknet.inference.stages import Stages
@@ -30,22 +31,35 @@ DECODERS = min(4, len(os.sched_getaffinity(0)))
 
 @dataclass(frozen=True)
 class Canvases:
-    """Where predictions go: one band of labels, and a band per class of probabilities where they are kept."""
+    """Where predictions go: one band of labels, a band per class of probabilities where they are kept.
+
+    ``kept``: the tiles that are there already, and where those that come are kept too.
+    """
 
     labels: Canvas
     probabilities: Canvas | None = None
+    kept: KeptTiles | None = None
 
     def expect(self, plan: Plan) -> None:
-        """Say which tiles will come."""
+        """Say which tiles will come, and add those that are kept."""
+        squares = [] if self.kept is None else self.kept.squares
         for one in self._all():
             one.expect(plan.places, plan.tile.stride)
+            for place, side in squares:
+                one.expect([place], side)
+        if self.kept is not None:
+            self.kept.paste(self.labels, self.probabilities)
 
     def paste(self, place: tuple[int, int], wanted: Pixels, predicted: Predicted) -> None:
         """Add what is wanted of a tile whose kept square starts at a (column, row)."""
-        self.labels.paste(*place, (predicted.labels * wanted)[None])
+        labels, shares = (predicted.labels * wanted)[None], None
+        self.labels.paste(*place, labels)
         if self.probabilities is not None:
             assert predicted.shares is not None
-            self.probabilities.paste(*place, predicted.shares * wanted)
+            shares = predicted.shares * wanted
+            self.probabilities.paste(*place, shares)
+        if self.kept is not None:
+            self.kept.keep(place, labels, shares)
 
     def finish(self) -> None:
         """Write what is left."""
@@ -89,7 +103,8 @@ def segment(
     Memory: a few tiles, what :class:`SuperTiles` and :class:`Canvas` keep, and the engine's own.
     """
     stages = Stages()
-    canvases.expect(work.plan)
+    with stages.at("write"):
+        canvases.expect(work.plan)
     places = work.plan.places
     with (
         ThreadPoolExecutor(DECODERS) as decoders,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -86,6 +87,13 @@ def _left_in(folder: Path) -> float | None:
         except (OSError, ValueError, KeyError):  # no such group, or no limit ("max")
             continue
     return None
+
+
+def free_memory() -> None:
+    """Give back what nothing holds any more: to the machine what cycles kept, to the GPU what torch keeps for later."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextlib.contextmanager

@@ -19,20 +19,25 @@ from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
+from hooknet.inference.kept import KeptTiles, journal_beside
 from hooknet.inference.made import made_of
-from hooknet.inference.memory import OutOfMemory, fits, network_budget
+from hooknet.inference.memory import OutOfMemory, fits, free_memory, network_budget, noticing_out_of_memory
 from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted, open_inside
+from hooknet.inference.resuming import depends, left_to_do, within
 from hooknet.inference.stages import Stages
 from hooknet.inference.telling import progress, tell_classes, tell_damage
 from hooknet.inference.weights import fitting_checkpoint, ready
+from hooknet.io.journal import Journal
 from hooknet.io.masks import Mask, MaskWriter, create_mask
 from hooknet.io.memory import keep_freed_memory
 from hooknet.io.probabilities import create_probabilities
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
+from hooknet.shapes.dense import DenseShape
 from hooknet.shapes.memory import tile_bytes
+from hooknet.shapes.tiles import Tile
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +50,8 @@ class MapFiles:
     """The map and probabilities to write; the tissue mask and the label masks to cover.
 
     ``band``: which rows of the map to predict, where several jobs share a slide.
-    ``made``: what the map is made of (:func:`hooknet.inference.made.made_of`).
+    ``made``: what the map is made of (:func:`hooknet.inference.made.made_of`).  ``journal``: where its tiles are kept
+    while it is made, so that a process after a killed one goes on; None to keep none.
     """
 
     output: Path
@@ -54,6 +60,7 @@ class MapFiles:
     labels: tuple[Path, ...]
     band: Band | None = None
     made: Mapping[str, str] = field(default_factory=dict)
+    journal: Path | None = None
 
 
 def load_network(run: DenseRun, path: Path, *slides: str) -> Network:
@@ -69,9 +76,13 @@ def infer(
 
     ``memory``: bytes that the process may hold, None for half of what is free (of a GPU most of what is free
     there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
+    Interrupted, it goes on where it was when it is called again (:mod:`hooknet.inference.resuming`).
     """
-    network = prepared(run, checkpoint, slide.id)
-    return predict(run, slide, network, replace(files, made=made_of(run, checkpoint)), memory)
+    network, journal = prepared(run, checkpoint, slide.id), journal_beside(files.output)
+    files = replace(files, made=made_of(run, checkpoint), journal=journal)
+    stages = predict(run, slide, network, files, memory)
+    journal.unlink(missing_ok=True)
+    return stages
 
 
 def prepared(run: DenseRun, checkpoint: Path, *slides: str) -> Network:
@@ -95,22 +106,31 @@ def predict(
         if inside is not None:
             stack.enter_context(inside)
         wanted = Wanted(inside, tuple(masks))
+        plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
         while True:
-            plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
             damage = opened.tolerate(settings.infer.unreadable)
             work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context, damage)
             try:
-                return _write_map(run, slide.id, network, work, files)
+                with noticing_out_of_memory():
+                    return _write_map(run, slide, network, work, files)
             except OutOfMemory as error:
-                budget = min(budget, tile_bytes(network.shape, plan.tile)) / 2
-                if plan == _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget):
-                    raise MaskError(
-                        f"{files.output}: out of memory with the smallest tile, {plan.tile.sizes[0]} px ({error}); "
-                        "free memory, lower infer.tile of a run of shuffled contexts, or use a smaller network"
-                    ) from error
-                logger.warning(
-                    "%s: out of memory with tiles of %d px; trying smaller ones", slide.id, plan.tile.sizes[0]
+                told = f"out of memory with tiles of {plan.tile.sizes[0]} px ({error})"
+            # Here, where nothing holds the frames any more that held the tile.
+            free_memory()
+            smaller = _plan(run, network, work.grid, wanted, _between(network.shape, plan.tile, run))
+            if smaller.tile == plan.tile:
+                raise MaskError(
+                    f"{files.output}: {told}, and there are no smaller ones; free memory, lower infer.tile of a run of "
+                    "shuffled contexts, or use a smaller network"
                 )
+            plan = smaller
+            logger.warning("%s: %s; trying %d px", slide.id, told, plan.tile.sizes[0])
+
+
+def _between(shape: DenseShape, tile: Tile, run: DenseRun) -> float:
+    """Bytes halfway from a tile to the smallest."""
+    least = next(iter(shape.tiles(run.settings.infer.rim)))
+    return (tile_bytes(shape, tile) + tile_bytes(shape, least)) / 2
 
 
 def _plan(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
@@ -132,15 +152,17 @@ def _plan(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, bud
     return plan
 
 
-def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, files: MapFiles) -> Stages:
-    """Predict a slide by a plan; nothing is left behind where that fails."""
+def _write_map(
+    run: DenseRun, slide: SlideSettings, network: Network, work: Segmenting, files: MapFiles
+) -> Stages:
+    """Predict a slide by a plan; where that fails nothing is left behind but the journal."""
     options, label_map, grid = run.settings.infer, run.dataset.label_map, work.grid
-    made = {**files.made, "slide": slide}
+    made = {**files.made, "slide": slide.id}
     tile = work.plan.tile
     if options.tile is not None and tile.sizes[0] > options.tile:
         logger.warning(
             "%s: tiles of %d px, more than infer.tile %d: the smallest without seams",
-            slide,
+            slide.id,
             tile.sizes[0],
             options.tile,
         )
@@ -155,25 +177,31 @@ def _write_map(run: DenseRun, slide: str, network: Network, work: Segmenting, fi
             bands = create_probabilities(files.probabilities, grid, names, made)
             shares = Canvas(grid.width, grid.height, len(label_map), stack.enter_context(bands).write)
         stages = Stages()
-        here = work if files.band is None else _in_band(work, files.band)
-        if here.plan.places:
+        rows = (0, grid.height) if files.band is None else files.band.rows(grid.height)
+        if within(work, rows).plan.places:
             # Chosen for the whole slide, so that all bands of it are computed alike.
             views = views_of(work, work.plan.places[work.plan.fullest])
             job = Job(tile, len(work.plan.places), run.settings.train.threads, shares is not None)
             engine = choose(network, job, options, views)
-            tell = stack.enter_context(progress(slide, "tiles"))
-            stages = segment(here, engine, Canvases(canvas, shares), tell)
-    logger.info("%s: views of %s px every %d px; %s", slide, tile.sizes, tile.stride, stages)
-    tell_damage(slide, work.damage)
+            kept = None
+            if files.journal is not None:
+                on = depends(made, work, engine, _read_for(slide, files))
+                journal = stack.enter_context(Journal(files.journal, on))
+                kept = KeptTiles(journal, 0 if shares is None else len(label_map), work.damage)
+            left = left_to_do(slide.id, work, rows, kept)
+            tell = stack.enter_context(progress(slide.id, "tiles"))
+            stages = segment(left, engine, Canvases(canvas, shares, kept), tell)
+    logger.info("%s: views of %s px every %d px; %s", slide.id, tile.sizes, tile.stride, stages)
+    tell_damage(slide.id, work.damage)
     if files.band is None:  # of bands the joined map is told
-        tell_classes(slide, label_map.names, seen)
+        tell_classes(slide.id, label_map.names, seen)
     return stages
 
 
-def _in_band(work: Segmenting, band: Band) -> Segmenting:
-    """The part of the work that lies in a band, with tiles where they are for the whole slide."""
-    wanted = replace(work.wanted, rows=band.rows(work.grid.height))
-    return replace(work, wanted=wanted, plan=plan_of(work.plan.tile, work.grid, wanted))
+def _read_for(slide: SlideSettings, files: MapFiles) -> list[str | Path]:
+    """The files that decide what a map shows and where, besides the weights."""
+    some = (slide.slide, slide.infer_mask, files.tissue, *files.labels)
+    return [one for one in some if one is not None]
 
 
 def _writes(writer: MaskWriter, seen: np.ndarray) -> Callable[[int, int, Piece], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from math import ceil, floor
 from pathlib import Path
 
@@ -48,6 +49,17 @@ class Damage:
             raise SlideError(
                 f"{error}; more than {self._most:.3g} of the slide is so, the most that is allowed"
             )
+
+    def noted(self) -> bytes:
+        """All that is noted, for :meth:`recall`; no bytes where nothing is."""
+        return zlib.compress(np.packbits(self._cells).tobytes()) if self._cells.any() else b""
+
+    def recall(self, noted: bytes) -> None:
+        """Note what another process had noted of this slide."""
+        if noted:
+            cells = np.unpackbits(np.frombuffer(zlib.decompress(noted), np.uint8), count=self._cells.size)
+            with self._noting:
+                self._cells |= cells.reshape(self._cells.shape).astype(bool)
 
     def pixels(self, grid: RasterGrid, column: int, row: int, width: int, height: int) -> NDArray[np.bool_]:
         """Which of a block of ``grid``'s px (height, width) lie, by their centres, where the slide cannot be read."""

@@ -2,6 +2,7 @@ import logging
 import os
 import re
 from dataclasses import replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import made_networks
@@ -260,14 +261,21 @@ def test_smaller_tiles_are_tried_where_memory_runs_out(tmp_path, slide, noise_sl
     assert tried[0] > 60
     assert tried[-1] <= 60
     np.testing.assert_array_equal(read(tmp_path / "map.tif"), noise_slide[1] + 1)
-    assert f"noise: out of memory with tiles of {tried[0]} px; trying smaller ones" in caplog.text
+    sizes = [size for size, _ in groupby(tried)]
+    assert sizes == sorted(sizes, reverse=True)
+    told = [one.message for one in caplog.records if "out of memory" in one.message]
+    assert told == [
+        f"noise: out of memory with tiles of {size} px (out of memory); trying {smaller} px"
+        for size, smaller in pairwise(sizes)
+    ]
     assert sorted(one.name for one in tmp_path.glob("*.tif")) == ["map.tif", "noise.tif"]
 
 
 def test_out_of_memory_with_the_smallest_tile_is_told_and_leaves_nothing(tmp_path, slide, running_out):
     running_out(10)
     run = run_over("everything")
-    with pytest.raises(MaskError, match="out of memory with the smallest tile, 30 px") as caught:
+    told = r"map\.tif: out of memory with tiles of 30 px \(out of memory\), and there are no smaller ones; "
+    with pytest.raises(MaskError, match=told) as caught:
         infer(run, slide, trained(tmp_path, run), files(tmp_path))
     assert "\n" not in str(caught.value)
     assert [one.name for one in tmp_path.glob("*.tif")] == ["noise.tif"]
