@@ -27,7 +27,7 @@ NAMES = (
     "workflow",
 )
 # By name only.
-LONG = ("scale",)
+LONG = ("scale", "flat_memory")
 
 
 def main(names: list[str]) -> None:

@@ -28,6 +28,8 @@ FACTORS = (1, 4, 16)
 PIECE = 4 * TILE
 WIDTH, HEIGHT = 100_000, 80_000
 Pixels = NDArray[np.uint8]
+# Where in a piece a tile starts, and which of the pieces in it are tissue.
+Key = tuple[int, int, bytes]
 
 
 def write_slide(
@@ -109,30 +111,32 @@ def _piece() -> Pixels:
 def _tiles(held: NDArray[np.bool_], piece: Pixels, factor: int, size: tuple[int, int]) -> Iterator[bytes]:
     """The encoded tiles of a level, row by row; each kind is encoded once."""
     reduced = _reduced(piece, factor)
-    glass = np.full_like(reduced, 242)
-    known: dict[bytes, bytes] = {}
-    side = len(reduced)
+    kinds, side = (reduced, np.full_like(reduced, 242)), len(reduced)
+    known: dict[Key, bytes] = {}
     for row in range(0, size[0], TILE):
         for column in range(0, size[1], TILE):
-            tile = _tile(held, (reduced, glass), side, column, row)
-            key = tile.tobytes()
+            key = row % side, column % side, _held(held, side, column, row).tobytes()
             if key not in known:
-                known[key] = _encoded(tile)
+                known[key] = _encoded(_tile(held, kinds, column, row))
             yield known[key]
 
 
-def _tile(held: NDArray[np.bool_], kinds: tuple[Pixels, Pixels], side: int, column: int, row: int) -> Pixels:
+def _held(held: NDArray[np.bool_], side: int, column: int, row: int) -> NDArray[np.bool_]:
+    """Which of the pieces that a tile shows are tissue; beyond the slide as at its end."""
+    rows, columns = (
+        np.minimum(np.arange(start // side, (start + TILE - 1) // side + 1), length - 1)
+        for start, length in zip((row, column), held.shape, strict=True)
+    )
+    return held[np.ix_(rows, columns)]
+
+
+def _tile(held: NDArray[np.bool_], kinds: tuple[Pixels, Pixels], column: int, row: int) -> Pixels:
     """The pixels of a tile: a part of a piece, or several."""
-    if side >= TILE:
-        y, x = row % side, column % side
-        tissue = held[row // side, column // side]
-        return kinds[0 if tissue else 1][y : y + TILE, x : x + TILE]
-    found = np.empty((TILE, TILE, 3), np.uint8)
-    for y in range(0, TILE, side):
-        for x in range(0, TILE, side):
-            place = min((row + y) // side, len(held) - 1), min((column + x) // side, held.shape[1] - 1)
-            found[y : y + side, x : x + side] = kinds[0 if held[place] else 1]
-    return found
+    side = len(kinds[0])
+    shown = _held(held, side, column, row)
+    y, x = row % side, column % side
+    pieces = [np.hstack([kinds[0 if one else 1] for one in line]) for line in shown]
+    return np.vstack(pieces)[y : y + TILE, x : x + TILE]
 
 
 def _reduced(image: Pixels, factor: int) -> Pixels:

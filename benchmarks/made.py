@@ -40,6 +40,11 @@ def draw_slide(folder: Path, number: int, size_um: float = 2048.0) -> Path:
 
 def index_of(slides: list[Path], spec: PatchSpec) -> CentreIndex:
     """The centres of drawn slides for patches of ``spec``."""
+    return load_index(slide_files(slides, spec), NAMES, spec)
+
+
+def slide_files(slides: list[Path], spec: PatchSpec) -> list[SlideFiles]:
+    """Drawn slides with their masks and centres for patches of ``spec``."""
     files = []
     for slide in slides:
         labels = slide.with_name(f"{slide.stem}_labels.tif")
@@ -49,7 +54,7 @@ def index_of(slides: list[Path], spec: PatchSpec) -> CentreIndex:
             table = count_pixels(table, mask, spec.output_size, spec.target_spacing, len(NAMES))
         write_centres(centres, Centres(table, NAMES, spec.output_size, spec.target_spacing))
         files.append(SlideFiles(slide.stem, slide, None, labels, centres))
-    return load_index(files, NAMES, spec)
+    return files
 
 
 def make_run(**settings: Any) -> DenseRun:
