@@ -19,6 +19,7 @@ NAMES = (
     "inference",
     "memory",
     "whole_slide",
+    "resuming",
     "staged",
     "rasterising",
     "evaluating",

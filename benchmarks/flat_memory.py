@@ -38,11 +38,10 @@ EXPERIMENTS = """
 experiments:
   small:
     dataset: made
-    model: hooknet
-    spacings: [0.5, 2.0]
-    loss_weights: [0.75, 0.25]
-    patch_size: 108
-    network: {filters: 2, depth: 3}
+    model: unet
+    spacings: [0.5]
+    patch_size: 58
+    network: {filters: 2, depth: 2, convolutions: 1}
     checkpoint: best.ckpt
     infer: {engine: torch, probabilities: true}
     train: {threads: 1}
@@ -166,10 +165,6 @@ def steps() -> dict[str, tuple[str, ...]]:
             "rasterise", *slide, "--source", "a.geojson", "--output", "labels.tif", "--counts", "labels.json",
         ),
         "detect-tissue": ("detect-tissue", *slide, "--output", "tissue.tif"),
-        "index-centres": (
-            "index-centres", *slide, "--labels", "labels.tif", "--spacing", "0.5", "--size", "4",
-            "--output", "a.parquet",
-        ),
         "infer": (
             "infer", "--run", "small", "--slide", "a", "--checkpoint", "best.ckpt", "--output", "map.tif",
             "--probabilities", "shares.tif", "--tissue", "tissue.tif", "--memory", str(MEMORY_MB),

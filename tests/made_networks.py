@@ -100,10 +100,9 @@ def random_network(spacings, depth, patch_size, seed=0, model="hooknet", **more)
     kind = MRNSettings if model == "mrn" else HookNetSettings
     settings = kind(
         spacings=spacings,
-        classes=3,
         depth=depth,
         patch_size=patch_size,
-        **{"convolutions": 1, "filters": 3, **more},
+        **{"classes": 3, "convolutions": 1, "filters": 3, **more},
     )
     network = (MRN if model == "mrn" else HookNet)(settings).eval()
     with torch.no_grad():

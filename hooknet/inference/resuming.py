@@ -52,12 +52,13 @@ def left_to_do(slide: str, work: Segmenting, rows: tuple[int, int], kept: KeptTi
         return within(work, rows)
     last = kept.squares[-1][0][1]
     above = sum(1 for _ in takewhile(lambda one: one[0][1] < last, kept.squares))
-    rest = within(work, (max(rows[0], last), rows[1]))
+    first = max(rows[0], last)
+    rest = within(work, (first, rows[1]))
     same = _alike(kept.squares[above:], [(place, rest.plan.tile.stride) for place in rest.plan.places])
     kept.cut(above + same)
     left = replace(rest, plan=replace(rest.plan, places=rest.plan.places[same:]))
     if kept.squares:
-        row = max(rows[0], left.plan.places[0][1]) if left.plan.places else rows[1]
+        row = max(first, left.plan.places[0][1]) if left.plan.places else rows[1]
         logger.info(
             "%s: continued at row %d of %d: %d tiles were predicted before, %d are left",
             slide, row, work.grid.height, len(kept.squares), len(left.plan.places),

@@ -31,6 +31,9 @@ CLASSIC_LIMIT = 2**32
 GDAL_METADATA = 42112
 _ASCII = 2
 
+# Overviews are made in strips of so many tiles, so that their memory does not grow with the width.
+STRIP = 32
+
 # Tiles that are written in parts are kept so many a plane (64 MiB), the oldest stored first.
 OPEN_TILES = 256
 
@@ -160,15 +163,17 @@ def overviews(base: Plane) -> list[Plane]:
     columns, rows = np.arange(base.width), np.arange(base.height)
     for number in range(number_of_overviews(base.width, base.height)):
         columns, rows = columns[_halved(columns.size)], rows[_halved(rows.size)]
-        # A row of the base's tiles meets two rows of a level's.
-        kept = 2 * -(-columns.size // TILE) + 2
+        # A row of a strip's tiles meets two rows of a level's.
+        wide = min(-(-columns.size // TILE), (STRIP >> (number + 1)) + 2)
+        kept = 2 * wide + 2
         plane = Plane(base.spool, columns.size, rows.size, open_tiles=kept)
         levels.append(_Level(plane, columns, rows, 2 ** (number + 1)))
-    for down, across in zip(*np.nonzero(base.counts), strict=True):
-        key = int(down), int(across)
-        values = base.tile(key)
-        for one in levels:
-            one.take(values, key)
+    for left in range(0, base.counts.shape[1], STRIP):
+        for down, across in zip(*np.nonzero(base.counts[:, left : left + STRIP]), strict=True):
+            key = int(down), left + int(across)
+            values = base.tile(key)
+            for one in levels:
+                one.take(values, key)
     for one in levels:
         one.plane.flush()
     return [one.plane for one in levels]
