@@ -9,6 +9,8 @@ hooknet make-splits        splits.tsv
 """
 
 
+# First of all that can be done, though nothing waits for it: an `ancient` input would have Snakemake (9.27.1) not look
+# for any other reason to run again what follows, on the day that the check runs again.
 rule check_slide:
     input:
         slide=slide_file,
@@ -18,6 +20,7 @@ rule check_slide:
         "results/logs/check_slide/{dataset}/{slide}.log",
     benchmark:
         "results/benchmarks/check_slide/{dataset}/{slide}.tsv"
+    priority: 1
     conda:
         "../../envs/hooknet.yaml"
     threads: 1
@@ -34,8 +37,6 @@ rule check_slide:
 
 rule read_annotations:
     input:
-        # Slides are checked first, but what the check wrote changes nothing here.
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
         slide=slide_file,
         annotation=annotation_file,
     output:
@@ -60,7 +61,6 @@ rule read_annotations:
 
 rule rasterise:
     input:
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
         slide=slide_file,
         source=raster_source,
     output:
@@ -86,7 +86,6 @@ rule rasterise:
 
 rule detect_tissue:
     input:
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
         slide=slide_file,
     output:
         mask="results/slides/{dataset}/{slide}/tissue.tif",
