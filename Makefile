@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY ?= passive
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo study designs volumes test nightly check bench fidelity clean
+.PHONY: help setup demo study designs volumes test nightly faults check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -48,6 +48,10 @@ test: setup .venv/.clouds  ## Tests, the end-to-end run of a tiny configuration 
 
 nightly: setup .venv/.clouds ## All tests, the slow ones too
 	python -m pytest
+
+faults: setup              ## Steps killed at 100 instants, disks full or read-only, clocks that leap, two runs at once
+	python tests/fault_kills.py
+	python -m pytest tests/faults
 
 check: setup               ## Style, types, workflow: what has to be clean before a commit
 	ruff check .
