@@ -7,7 +7,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Tests side by side; each takes up to 2 GB.
 WORKERS ?= $(shell test $(CORES) -lt 4 && echo $(CORES) || echo 4)
 
-.PHONY: help setup demo study designs volumes test nightly fuzz check bench fidelity clean
+.PHONY: help setup demo study designs volumes test nightly fuzz faults check bench fidelity clean
 
 help:                      ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,10 @@ nightly: setup .venv/.clouds ## All tests, the slow ones too
 
 fuzz: setup                ## Readers of files of others on damaged ones, for HOOKNET_FUZZ_MINUTES (60)
 	HOOKNET_FUZZ_MINUTES=$${HOOKNET_FUZZ_MINUTES:-60} python -m pytest tests/fuzz -s
+
+faults: setup              ## Steps killed at 100 instants, disks full or read-only, clocks that leap, two runs at once
+	python tests/fault_kills.py
+	python -m pytest tests/faults
 
 check: setup               ## Style, types, workflow: what has to be clean before a commit
 	ruff check .

@@ -36,13 +36,7 @@ def run(
 
     everything = project(datasets, experiments)
     settings, channels = everything.dataset(dataset).slide(slide), everything.dataset(dataset).channels
-    spacings = {
-        spacing
-        for one in everything.experiments.values()
-        if one.dataset == dataset
-        for spacing in one.read_spacings
-    }
     with Slide(str(settings.slide), settings.spacing_override) as opened:
         opened.require_channels(channels)
         check_place(opened, settings)
-        write_json(output, describe_slide(opened, sorted(spacings)))
+        write_json(output, describe_slide(opened, everything.read_spacings(dataset)))

@@ -43,6 +43,8 @@ def run(
     settings = everything.dataset(dataset)
     one, label_map = settings.slide(slide), settings.label_map
     with Slide(str(one.slide), one.spacing_override) as opened:
+        # Experiments may have come since the slide was checked.
+        opened.require_all(everything.read_spacings(dataset))
         grid = opened.grid(everything.mask_spacing(dataset))
         if is_raster(str(source)):
             pixels = rasterise_raster(source, opened.size, grid, label_map, output)

@@ -99,6 +99,11 @@ class Project:
             raise ConfigError(f"{self.experiments_file}: no run {name!r}; {nearest(name, list(self.runs))}")
         return runs[name]
 
+    def read_spacings(self, dataset: str) -> list[float]:
+        """Every spacing at which experiments read the dataset's slides (µm/px), the finest first."""
+        users = [one for one in self.experiments.values() if one.dataset == dataset]
+        return sorted({spacing for one in users for spacing in one.read_spacings})
+
     def mask_spacing(self, dataset: str) -> float:
         """Spacing of the dataset's label masks: the finest target spacing of its experiments (µm/px)."""
         users = {name: one for name, one in self.experiments.items() if one.dataset == dataset}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from hooknet.demo.annotations import Style, draw, to_xml
@@ -91,13 +92,14 @@ def _write_slide(path: Path, scene: Scene, settings: PhantomSettings) -> NDArray
         rows, columns = slice(row, row + height), slice(column, column + width)
         truth[rows, columns], rgb[:, rows, columns] = classes, np.moveaxis(tile, -1, 0)
     jpeg = {"compress": "jpeg", "photometric": "ycbcr", "jpeg_quality": _QUALITY}
-    with _tiff(path, rgb.shape, settings.spacing, **jpeg) as target:
-        target.write(rgb)
-    del rgb
-    levels = [factor for factor in DOWNSAMPLES if side >= factor]
-    options = {"JPEG_QUALITY_OVERVIEW": _QUALITY, "GDAL_TIFF_OVR_BLOCKSIZE": 256, "GDAL_CACHEMAX": 64}
-    with rasterio.Env(**options), _quiet(), rasterio.open(path, "r+") as target:
-        target.build_overviews(levels, Resampling.average)
+    with _in_memory(path) as memory:
+        with _tiff(memory, rgb.shape, settings.spacing, **jpeg) as target:
+            target.write(rgb)
+        del rgb
+        levels = [factor for factor in DOWNSAMPLES if side >= factor]
+        options = {"JPEG_QUALITY_OVERVIEW": _QUALITY, "GDAL_TIFF_OVR_BLOCKSIZE": 256, "GDAL_CACHEMAX": 64}
+        with rasterio.Env(**options), _quiet(), rasterio.open(memory, "r+") as target:
+            target.build_overviews(levels, Resampling.average)
     return truth
 
 
@@ -105,12 +107,23 @@ def _write_truth(path: Path, truth: NDArray[np.uint8], spacing: float) -> None:
     if path.suffix.lower() == ".png":
         Image.fromarray(truth).save(path)
         return
-    with _tiff(path, (1, *truth.shape), spacing, compress="deflate") as target:
+    with (
+        _in_memory(path) as memory,
+        _tiff(memory, (1, *truth.shape), spacing, compress="deflate") as target,
+    ):
         target.write(truth, 1, window=Window(0, 0, truth.shape[1], truth.shape[0]))
 
 
 @contextmanager
-def _tiff(path: Path, shape: tuple[int, ...], spacing: float, **options: Any) -> Iterator[Any]:
+def _in_memory(path: Path) -> Iterator[str]:
+    """A name that GDAL writes to, and whose content goes to ``path``: of a disk full as it closes it says nothing."""
+    with MemoryFile(ext=path.suffix) as memory:
+        yield memory.name
+        path.write_bytes(memory.getbuffer())
+
+
+@contextmanager
+def _tiff(path: str, shape: tuple[int, ...], spacing: float, **options: Any) -> Iterator[Any]:
     """A new tiled uint8 TIFF of (bands, height, width) that says its spacing: px per centimetre."""
     count, height, width = shape
     profile = {"driver": "GTiff", "dtype": "uint8", "count": count, "height": height, "width": width}

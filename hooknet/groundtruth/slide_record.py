@@ -23,10 +23,10 @@ PROBE = 64  # px a side
 def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
     """Size, levels, spacing, bounds of a slide as a JSON record, once every level has been read here and there.
 
-    SlideError when a level cannot be read, or the slide is too coarse for one of ``spacings`` (µm/px).
+    SlideError when a level cannot be read, or the slide is too coarse for one of ``spacings`` (µm/px), which the
+    record does not depend on.
     """
-    interpolated = [spacing for spacing in spacings if slide.require(spacing)]
-    for spacing in interpolated:
+    for spacing in slide.require_all(spacings):
         # Of slices half a cohort is: its spacing lies in the middle of theirs.
         level, slightly = (logging.INFO, "") if slide.is_slice else (logging.WARNING, "slightly ")
         logger.log(
@@ -59,7 +59,6 @@ def describe_slide(slide: Slide, spacings: Sequence[float]) -> dict[str, Any]:
             }
             for one in slide.levels
         ],
-        "interpolated_spacings": interpolated,
         "bytes": slide.path.stat().st_size,
     }
 

@@ -17,7 +17,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
+    remove_stale(path)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
@@ -28,7 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove what a killed process left beside ``path``; no exception handler runs on SIGKILL."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial{path.suffix}"):
         pid = left.name.removesuffix(f".partial{path.suffix}").rpartition(".")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -119,7 +120,11 @@ class Slide:
                 f"{self.path}: level 0 is at {self.spacing} µm/px, more than {tolerance:.0%} coarser than the "
                 f"wanted {spacing:g}; the finest possible spacing is {coarsest / (1 + tolerance):.4g} µm/px"
             )
-        return coarsest > spacing * (1 + LEVEL_TOLERANCE)
+        return is_interpolated(coarsest, spacing)
+
+    def require_all(self, spacings: Iterable[float]) -> list[float]:
+        """Those of ``spacings`` at which a view has to be interpolated; SlideError as :meth:`require`."""
+        return [spacing for spacing in spacings if self.require(spacing)]
 
     def require_channels(self, channels: int) -> None:
         """SlideError where the file has another number of bands."""
@@ -264,6 +269,11 @@ class Slide:
             )
         check_square(self.path, spacing)
         return spacing
+
+
+def is_interpolated(coarsest: float, wanted: float) -> bool:
+    """Whether a view at ``wanted`` µm/px of a slide at ``coarsest`` has more px than the slide."""
+    return coarsest > wanted * (1 + LEVEL_TOLERANCE)
 
 
 def as_rgb(pixels: Image) -> Image:

@@ -53,7 +53,8 @@ def save_checkpoint(
         "state": {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Named as by io.atomic, which knows what to make of it where its process was killed.
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         with partial.open("wb") as file:
             torch.save(content, file)

@@ -11,6 +11,7 @@ from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
 from hooknet.groundtruth.geometries import from_geojson
 from hooknet.io.records import read_json
+from hooknet.io.slides import is_interpolated
 from hooknet.report.colours import close_colours
 
 MAX_NAMED = 4
@@ -30,8 +31,9 @@ _FOLDERS = re.compile(r"(?<![^\s('\"])(?:[^\s:/]*/)+(?=[^\s:/]+\.\w)")
 def notices(project: Project, dataset: str, slides: Path, skipped: Container[str] = ()) -> list[str]:
     """What was noticed about the slides (but those skipped) and the classes, a line per kind, naming the slides."""
     noticed: dict[str, list[str]] = {}
+    spacings = project.read_spacings(dataset)
     for one in project.dataset(dataset).slides:
-        for what in () if one.id in skipped else _noticed(one, slides / one.id):
+        for what in () if one.id in skipped else _noticed(one, slides / one.id, spacings):
             noticed.setdefault(what, []).append(one.id)
     found = [f"{what}: {_listed(ids)}" for what, ids in noticed.items()]
     return found + close_colours(project.dataset(dataset).label_map.classes)
@@ -70,9 +72,10 @@ def _warned(path: Path) -> list[str]:
     return [found.group(1) for found in map(_WARNED.match, lines) if found]
 
 
-def _noticed(slide: SlideSettings, folder: Path) -> list[str]:
-    spacings = read_json(folder / "slide.json")["interpolated_spacings"]
-    found = [f"slightly coarser than {spacing:g} µm/px, interpolated" for spacing in spacings]
+def _noticed(slide: SlideSettings, folder: Path, spacings: Iterable[float]) -> list[str]:
+    coarsest = max(read_json(folder / "slide.json")["spacing"])
+    finer = [spacing for spacing in spacings if is_interpolated(coarsest, spacing)]
+    found = [f"slightly coarser than {spacing:g} µm/px, interpolated" for spacing in finer]
     if not roles_of(slide):
         found.append("no annotation or truth, so the map is not scored")
     drawn = folder / "labels.geojson"

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 
 from hooknet.data.samplers import Sampler
 from hooknet.errors import CheckpointError, ConfigError
-from hooknet.io.atomic import atomic
+from hooknet.io.atomic import atomic, remove_stale
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.training.scored import Scored
 from hooknet.training.suspicion import suspicions
@@ -32,11 +32,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``path`` whole or not at all."""
-        unfinished = f"{path}.{os.getpid()}.partial"
-        super().save_checkpoint(checkpoint, unfinished, storage_options)
-        with open(unfinished, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(unfinished, path)
+        with atomic(path) as partial:
+            super().save_checkpoint(checkpoint, partial, storage_options)
 
 
 class LeaveTogether(Callback):
@@ -158,4 +155,5 @@ class Keeper(Callback):
             "step": row["step"],
             "validation_macro_f1": row["validation_macro_f1"],
         }
+        remove_stale(self._folder / name)
         save_checkpoint(self._folder / name, module.network, self._spec, extra)

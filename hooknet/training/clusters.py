@@ -15,6 +15,7 @@ from hooknet.config.run import ClassifierRun
 from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.data.labelled_patches import LabelledPatches
 from hooknet.errors import CheckpointError, ConfigError
+from hooknet.io.atomic import remove_stale
 from hooknet.models.checkpoint import load_checkpoint, restore, save_checkpoint
 from hooknet.models.classifier import PatchClassifier
 from hooknet.models.clusters import ClusterModel, calibrate, fit_clusters
@@ -69,6 +70,7 @@ def fit(run: ClassifierRun, training: Sequence[SlideFiles], output: Path) -> Non
     sizes = np.bincount(model(torch.from_numpy(features)).numpy(), minlength=options.k)
     logger.info("%d patches in clusters of %s", len(features), ", ".join(map(str, sizes)))
     spec = checkpoint_spec(run, training) | {"clusters": model.sizes}
+    remove_stale(output)
     save_checkpoint(output, nn.ModuleDict({"network": network, "clusters": model}), spec)
 
 

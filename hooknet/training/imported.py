@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError
+from hooknet.io.atomic import remove_stale
 from hooknet.models.checkpoint import restore, save_checkpoint
 from hooknet.models.keras_file import read_keras
 from hooknet.models.table import build_model
@@ -40,5 +41,6 @@ def import_keras(run: DenseRun, weights: Path, input_scale: int, out: Path) -> N
         "input_scale": input_scale,
         "first_kernels_multiplied_by": found.factor,
     }
+    remove_stale(out)
     save_checkpoint(out, network, spec, extra)
     logger.info("%s: %d parameters for experiment %s", out, settings.shape.parameter_count, run.experiment)

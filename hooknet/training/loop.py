@@ -36,6 +36,7 @@ from hooknet.io.memory import keep_freed_memory
 from hooknet.models.network import Network
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, reading, training_loader
 from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS, AtomicCheckpointIO, Keeper, LeaveTogether
+from hooknet.training.endings import as_one_line, lost
 from hooknet.training.module import Segmentation
 from hooknet.training.ranks import OwnShare, Ranks, Shares, ranks_of
 from hooknet.training.scored import Scored
@@ -48,8 +49,6 @@ Loaders = tuple[DataLoader[Any], DataLoader[Any]]
 IDENTITY = "identity"
 #: Seconds that processes wait for the first of them.
 OPENED_WITHIN = 600
-#: What gloo and NCCL say where another process is gone.
-LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 STATE = "state"
 
 
@@ -179,20 +178,12 @@ def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Pa
             # Lightning leaves with status 0, which would pass for a training that is done.
             raise SystemExit(128 + signal.SIGTERM) from None
         except HookNetError as error:
-            raise _as_one_line(error) from None
+            raise as_one_line(error) from None
         except RuntimeError as error:
-            if trainer.world_size > 1 and any(one in str(error) for one in LOST):
-                raise HookNetError(
-                    "another process of this training has ended; see what it said, and start again: the training goes "
-                    f"on after its last epoch ({str(error).splitlines()[0][:200]})"
-                ) from None
-            raise
-
-
-def _as_one_line(error: HookNetError) -> HookNetError:
-    """The error itself; torch wraps that of a worker process in the worker's traceback, which ends with it."""
-    last = str(error).rstrip().splitlines()[-1]
-    return type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "))
+            explained = lost(error, trainer.world_size)
+            if explained is None:
+                raise
+            raise explained from None
 
 
 def _loaders(

@@ -1,5 +1,8 @@
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openslide
@@ -132,3 +135,25 @@ def test_a_failed_slide_leaves_no_files(tmp_path):
     with pytest.raises(ConfigError):
         make(tmp_path, "slide_0", PhantomSettings(size_um=100.0))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("share", [0.5, 0.999])
+def test_disk_that_fills_up_leaves_no_slide_cut_short(tmp_path, share):
+    """A limit on the size of files stands for the disk; GDAL writes the end of a file as it closes it."""
+    slide, *_ = make(tmp_path, "a1", replace(SMALL, size_um=400.0))
+    limit = int(slide.stat().st_size * share)
+    folder = tmp_path / "full"
+    folder.mkdir()
+    script = f"""
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_cohort
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+test_cohort.make(Path({str(folder)!r}), "a1", replace(test_cohort.SMALL, size_um=400.0))
+"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "File too large" in found.stderr.splitlines()[-1]
+    assert list(folder.iterdir()) == []

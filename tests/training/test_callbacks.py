@@ -159,3 +159,28 @@ def test_a_kill_while_a_state_is_written_leaves_the_one_before(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         writer.save_checkpoint({"epoch": 2}, tmp_path / "state.ckpt")
     assert torch.load(tmp_path / "state.ckpt", weights_only=True) == {"epoch": 1}
+
+
+def test_what_a_kill_left_beside_weights_and_state_goes_with_the_next(tmp_path, module):
+    # Of processes that are no more: no system gives numbers so high.
+    left = [tmp_path / f".{name}.{2**22 + 1}.partial.ckpt" for name in ("best", "last", "state")]
+    for path in left:
+        path.touch()
+    epoch(keeper_in(tmp_path), module, 0, (0.2, 0.4))
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / "state.ckpt")
+    assert [path for path in left if path.exists()] == []
+    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt", "metrics.csv", "state.ckpt"]
+
+
+def test_weights_that_are_killed_in_the_writing_lie_where_the_next_looks(tmp_path, module, monkeypatch):
+    names = []
+
+    def killed(partial, place):
+        names.append(partial.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        epoch(keeper_in(tmp_path), module, 0, (0.2, 0.4))
+    assert names == [f".best.{os.getpid()}.partial.ckpt"]
+    assert os.listdir(tmp_path) == [], "removed where there was time to"

@@ -9,6 +9,8 @@ hooknet make-splits        splits.tsv
 """
 
 
+# Its record is an input of all that reads the slide, and holds nothing that another experiment changes.  (As `ancient`
+# inputs records had Snakemake (9.27.1) overlook all other reasons to run again, on the day that the check ran again.)
 rule check_slide:
     input:
         slide=slide_file,
@@ -26,7 +28,7 @@ rule check_slide:
         runtime=minutes(10),
     params:
         code=running("check-slide"),
-        settings=check_settings,
+        settings=slide_settings,
     shell:
         "python -m hooknet check-slide --dataset {wildcards.dataset:q} --slide {wildcards.slide:q}"
         " --output {output.record:q} > {log:q} 2>&1"
@@ -34,8 +36,7 @@ rule check_slide:
 
 rule read_annotations:
     input:
-        # Slides are checked first, but what the check wrote changes nothing here.
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
+        record="results/slides/{dataset}/{slide}/slide.json",
         slide=slide_file,
         annotation=annotation_file,
     output:
@@ -60,7 +61,7 @@ rule read_annotations:
 
 rule rasterise:
     input:
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
+        record="results/slides/{dataset}/{slide}/slide.json",
         slide=slide_file,
         source=raster_source,
     output:
@@ -86,7 +87,7 @@ rule rasterise:
 
 rule detect_tissue:
     input:
-        record=ancient("results/slides/{dataset}/{slide}/slide.json"),
+        record="results/slides/{dataset}/{slide}/slide.json",
         slide=slide_file,
     output:
         mask="results/slides/{dataset}/{slide}/tissue.tif",

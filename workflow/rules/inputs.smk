@@ -19,6 +19,15 @@ def raster_source(wildcards):
     )
 
 
+def all_records(wildcards):
+    """That every slide was checked."""
+    return [
+        layout.slide_folder(name, slide.id) / "slide.json"
+        for name in DATASETS
+        for slide in PROJECT.datasets[name].slides
+    ]
+
+
 def all_counts(wildcards):
     """Where slides may be skipped, also what else tells whether a slide can be used."""
     files = []

@@ -31,14 +31,6 @@ def slide_settings(wildcards):
     )
 
 
-def check_settings(wildcards):
-    runs = [RUNS[name] for name in dataset_runs(wildcards)]
-    return digest(
-        slide_settings(wildcards),
-        sorted({one for run in runs for one in run.settings.read_spacings}),
-    )
-
-
 def annotation_settings(wildcards):
     dataset = dataset_of(wildcards)
     # How regions are counted one by one is no matter of masks.
