@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container
+from math import sqrt
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 # Shares of what is annotated, and how many times finer or coarser than its cohort a slide is.
 MOSTLY = 0.5
 FAR = 1.5
+# How much of a slide is looked at: what is mostly outside shows at any spacing, and memory does not go with the slide.
+MOST_PIXELS = 2**20
 
 
 def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) -> None:
@@ -29,7 +32,8 @@ def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) ->
     """
     if slide.is_slice:
         return
-    spacing = max(settings.spacing, slide.spacing.x, slide.spacing.y)
+    area = slide.size[0] * slide.spacing.x * slide.size[1] * slide.spacing.y
+    spacing = max(settings.spacing, slide.spacing.x, slide.spacing.y, sqrt(area / MOST_PIXELS))
     grid = slide.grid(spacing)
     options = settings.model_dump(exclude={"spacing"})
     tissue = find_tissue(read_overview(slide, grid), spacing, **options)
