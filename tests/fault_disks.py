@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import random
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,10 +19,6 @@ PAGE = 4096
 FILLER = "filler"
 #: MB; more than any run of the tests takes.
 SIZE = 400
-#: A training that cannot end keeps what it needs to go on.
-STATE = "/state/"
-
-
 #: It gives a file a second name.
 NEEDS_NO_ROOM = ("unbundle",)
 
@@ -96,7 +91,7 @@ def refused(folder: Path, job: Job, wanted: dict[str, str], remedy: str) -> list
     wrong = [] if status == 2 else [f"exit status {status}"]
     if len(lines) != 1 or remedy not in lines[0] or "Traceback" in told:
         wrong.append(f"said {told[-1500:]!r}")
-    other = [name for name in fault_kills.differences(folder, wanted) if STATE not in name]
+    other = [name for name in fault_kills.differences(folder, wanted) if not fault_kills.KEPT.search(name)]
     if other:
         wrong.append(f"{other} are others")
     return [f"{job.step}: {one}" for one in wrong]
@@ -108,7 +103,7 @@ def of_full(folder: Path, jobs: Sequence[Job], wanted: dict[str, str], rng: rand
     for job in jobs:
         with full_but_for(folder, rng.randrange(pages_of(folder, job))):
             wrong += refused(folder, job, wanted, "free space")
-        _drop_states(folder)
+        _drop_kept(folder)
     return wrong
 
 
@@ -120,6 +115,7 @@ def of_read_only(folder: Path, jobs: Sequence[Job], wanted: dict[str, str]) -> l
         ]
 
 
-def _drop_states(folder: Path) -> None:
-    for state in (folder / "results" / "runs").glob("*/state"):
-        shutil.rmtree(state)
+def _drop_kept(folder: Path) -> None:
+    for name in fault_kills.contents(folder):
+        if fault_kills.KEPT.search(name):
+            (folder / name).unlink()

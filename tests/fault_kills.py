@@ -37,8 +37,10 @@ OWN = re.compile(r"\.snakemake_timestamp|\..*\.lock")
 TABLES = re.compile(
     r"<details><summary>(?:Time and memory of each step|The pipeline that ran)\b.*?</details>", re.DOTALL
 )
-#: Of what a killed command may leave: neighbours of its outputs, and the state that a training goes on from.
-LEFT = re.compile(r"(^|/)\.[^/]*\.partial(\.[^/]*)?$|^results/runs/[^/]+/state/")
+#: What an unfinished command keeps to go on from: the state of a training, the tiles of a map.
+KEPT = re.compile(r"^results/runs/[^/]+/state/|/\.[^/]*\.tiles(/|$)")
+#: What a killed one may leave besides: neighbours of its outputs.
+LEFT = re.compile(r"/\.[^/]*\.partial(\.[^/]*)?$|" + KEPT.pattern)
 TRIES = 30
 #: Renames of a job for each of its outputs that are thought of; where there are fewer, one of those.
 MOST_RENAMES = 4
