@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MOSTLY = 0.5
 FAR = 1.5
 # How much of a slide is looked at: what is mostly outside shows at any spacing, and memory does not go with the slide.
-MOST_PIXELS = 2**20
+MOST_PIXELS = 2**18
 
 
 def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) -> None:
