@@ -39,7 +39,7 @@ def run(
     skipped = skipped_before_training(everything, dataset, slides_folder)
     warn_spacings(everything.dataset(dataset), slides_folder, skipped)
     areas = read_areas(everything.dataset(dataset), slides_folder, skipped)
-    assigned = without(assign(everything.dataset(dataset), areas), skipped)
+    assigned = without(assign(everything.dataset(dataset), areas, skipped), skipped)
     for line in count_slides(everything.dataset(dataset), assigned):
         print(line)
     for slide, reason in skipped.items():

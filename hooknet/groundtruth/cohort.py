@@ -31,13 +31,13 @@ def read_areas(dataset: DatasetSettings, folder: Path, skipped: Container[str] =
     return areas
 
 
-def assign(dataset: DatasetSettings, areas: Areas) -> dict[str, Side]:
+def assign(dataset: DatasetSettings, areas: Areas, skipped: Container[str] = ()) -> dict[str, Side]:
     """Slide -> split, or fold and perhaps split: as given, or made from the annotated areas.
 
-    Slides in neither, or without ``areas``, are left out.  ConfigError when there are fewer patients than places to
+    Slides in neither, and those ``skipped``, are left out.  ConfigError when there are fewer patients than places to
     fill.
     """
-    slides = [one for one in dataset.slides if one.id in areas]
+    slides = [one for one in dataset.slides if one.id not in skipped]
     if dataset.splits is None:
         return completed({one.id: one.side for one in slides if one.side != Side()})
     options = dataset.splits

@@ -23,6 +23,8 @@ MOSTLY = 0.5
 FAR = 1.5
 # How much of a slide is looked at: what is mostly outside shows at any spacing, and memory does not go with the slide.
 MOST_PIXELS = 2**18
+# Far coarser than any level: of few px of it many are read.
+AT_ONCE = 64
 
 
 def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) -> None:
@@ -36,7 +38,7 @@ def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) ->
     spacing = max(settings.spacing, slide.spacing.x, slide.spacing.y, sqrt(area / MOST_PIXELS))
     grid = slide.grid(spacing)
     options = settings.model_dump(exclude={"spacing"})
-    tissue = find_tissue(read_overview(slide, grid), spacing, **options)
+    tissue = find_tissue(read_overview(slide, grid, AT_ONCE), spacing, **options)
     annotated = outside = 0
     with Mask.open(labels) as mask:
         for column, row, width, height in blocks(grid.width, grid.height, BLOCK):

@@ -77,10 +77,10 @@ def _without_small(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_
     return np.asarray(keep[labelled])
 
 
-def read_overview(slide: Slide, grid: RasterGrid) -> NDArray[np.uint8]:
-    """The whole slide (height, width, 3) at the grid's spacing."""
+def read_overview(slide: Slide, grid: RasterGrid, block: int = BLOCK) -> NDArray[np.uint8]:
+    """The whole slide (height, width, 3) at the grid's spacing, read ``block`` px a side at once."""
     image = np.empty((grid.height, grid.width, 3), np.uint8)
-    for column, row, width, height in blocks(grid.width, grid.height, BLOCK):
+    for column, row, width, height in blocks(grid.width, grid.height, block):
         window = grid.window(column, row, width, height)
         image[row : row + height, column : column + width] = slide.read(window, (width, height))
     return image

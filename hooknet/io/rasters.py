@@ -23,7 +23,7 @@ from hooknet.errors import MaskError
 # Read at most so many px at once when a coarser raster is taken out of a finer one (16 MiB).
 STRIP_PIXELS = 2**24
 # GDAL keeps decoded blocks up to 5 % of the machine's memory, in each process: as much on every machine (in MiB).
-CACHE_MIB = 64
+CACHE_MIB = 32
 # A raster nearly as large as the slide, but not of its size, is a cropped one, not a coarser one.
 SMALLEST_RATIO = 1.5
 

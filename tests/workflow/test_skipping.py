@@ -125,7 +125,7 @@ def test_by_default_such_a_slide_ends_the_run(folder):
     datasets(folder, "fail")
     damaged = folder / "data" / "cut.tif"
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 3])
-    found = snakemake(folder, "results/slides/tiny/cut/slide.json")
+    found = snakemake(folder, "--nocolor", "results/slides/tiny/cut/slide.json")
     assert found.returncode == 1
     assert "hooknet: data/cut.tif" in found.stdout
     assert not (folder / "results/slides/tiny/cut/slide.json").exists()

@@ -128,7 +128,6 @@ def test_jobs_run_where_the_bucket_is_also_the_working_directory(tmp_path):
             "--local-storage-prefix",
             str(tmp_path / "local"),
             "--until",
-            "check_slide",
             "detect_tissue",
             "make_splits",
         ]
