@@ -7,6 +7,7 @@ HookNetError                    the command line prints it as one line, exit sta
  +- MaskError       (ValueError)   a raster, or two rasters that do not fit
  +- ShapeError      (ValueError)   patch sizes and spacings that would misalign
  +- CheckpointError (ValueError)   weights that do not fit the settings
+ +- DiskError       (OSError)      a file that cannot be written: no fault of the slide it would be of
 
 A message says, in one line: place, what was found, what was wanted, what to do.  Anything that is not a
 HookNetError keeps its traceback: it is our bug.
@@ -39,3 +40,7 @@ class ShapeError(HookNetError, ValueError):
 
 class CheckpointError(HookNetError, ValueError):
     """Weights that are damaged or do not fit the settings."""
+
+
+class DiskError(HookNetError, OSError):
+    """A file that cannot be written."""

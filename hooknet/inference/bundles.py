@@ -11,7 +11,7 @@ from pathlib import Path
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.run import DenseRun
-from hooknet.errors import HookNetError
+from hooknet.errors import DiskError, HookNetError
 from hooknet.inference.kept import journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
@@ -32,8 +32,9 @@ def infer_bundle(
     """Write the maps of slides into ``folder``, each as :func:`hooknet.inference.whole_slide.infer` would.
 
     A slide that cannot be predicted does not take the others with it: why is told in the log and in ``folder``, and
-    raised when its map is taken from there.  CheckpointError where the weights do not fit.  What is predicted is kept
-    beside ``folder`` until all is done: a killed job's folder goes, with the maps that were whole.
+    raised when its map is taken from there.  CheckpointError where the weights do not fit, DiskError where the disk is
+    full: that is no fault of a slide.  What is predicted is kept beside ``folder`` until all is done: a killed job's
+    folder goes, with the maps that were whole.
     """
     network = prepared(run, checkpoint, *(slide.id for slide in slides))
     made, kept = made_of(run, checkpoint), journal_beside(folder)
@@ -43,6 +44,8 @@ def infer_bundle(
             files = _files(run, slide, slides_folder, folder)
             with staged([str(slide.slide)]):
                 predict(run, slide, network, replace(files, made=made, journal=kept / slide.id), memory)
+        except DiskError:
+            raise
         except HookNetError as error:
             logger.error("%s: %s", slide.id, error)
             tell_failed(folder, slide.id, error)

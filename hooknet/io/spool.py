@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hooknet.errors import MaskError
+from hooknet.errors import DiskError
 
 
 @contextlib.contextmanager
@@ -18,8 +18,10 @@ def told_of(path: Path) -> Iterator[None]:
     """What the disk refuses, in one line that names the raster."""
     try:
         yield
+    except DiskError:
+        raise  # told already
     except OSError as error:
-        raise MaskError(
+        raise DiskError(
             f"{path}: cannot be written ({error.strerror}); free space or correct the path, then run again"
         ) from error
 
@@ -27,7 +29,7 @@ def told_of(path: Path) -> Iterator[None]:
 class Spool:
     """Packed tiles of a raster under construction: a file in the folder of ``path``, the raster's, without a name.
 
-    Nobody finds it, and it is gone with its process, also a killed one.  MaskError when it cannot be written.
+    Nobody finds it, and it is gone with its process, also a killed one.  DiskError when it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,10 +63,10 @@ class Spool:
         return self._file.read(count)
 
     def _go_to(self, start: int) -> None:
-        """MaskError if the disk has lost something: a write behind its end would leave a hole unseen."""
+        """DiskError if the disk has lost something: a write behind its end would leave a hole unseen."""
         found = self._file.seek(0, os.SEEK_END)
         if found != self._end:
-            raise MaskError(
+            raise DiskError(
                 f"{self._path}: found {found} bytes of what was written so far, wanted {self._end}; "
                 "the disk has lost some, run again"
             )

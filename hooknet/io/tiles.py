@@ -224,7 +224,7 @@ def write_tiff(
     """Write planes as a (Big)TIFF: DEFLATE, tiles of TILE px, those of an image's planes one after the other.
 
     Of the ``images`` the first is the raster, with its ``spacing`` in µm/px, ASCII ``description`` and a name per
-    plane; the others are its overviews.  ``file`` is where it is written, ``path`` what errors call it: MaskError
+    plane; the others are its overviews.  ``file`` is where it is written, ``path`` what errors call it: DiskError
     when it cannot be written.
     """
     for planes in images:

@@ -16,7 +16,7 @@ from typer.main import get_command
 from hooknet.cli import main
 from hooknet.cli.skipping import OUTPUTS, skippable
 from hooknet.config.datasets import DatasetSettings
-from hooknet.errors import ConfigError, SlideError
+from hooknet.errors import CheckpointError, ConfigError, DiskError, HookNetError, SlideError
 from hooknet.io.skipped import START, VARIABLE, reason_in, write_reason
 from hooknet.io.skipped_slides import _whole_volumes
 from hooknet.report.notices import without_folders
@@ -50,11 +50,12 @@ def test_a_step_that_is_not_of_one_slide_is_as_it_was():
     assert skippable("train", run) is run
 
 
-def test_what_is_not_the_slides_own_fault_is_raised(tmp_path, skipping):
+@pytest.mark.parametrize("kind", [ConfigError, CheckpointError, DiskError, HookNetError, OSError])
+def test_what_is_not_the_slides_own_fault_is_raised(tmp_path, skipping, kind):
     def run(output) -> None:
-        raise ConfigError("wrong settings")
+        raise kind("wrong settings")
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(kind):
         skippable("check_slide", run)(output=tmp_path / "a.json")
     assert not (tmp_path / "a.json").exists()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hooknet.config.datasets import SlideSettings
-from hooknet.errors import CheckpointError, HookNetError, MaskError
+from hooknet.errors import CheckpointError, DiskError, HookNetError, MaskError
 from hooknet.inference import bundles, whole_slide
 from hooknet.inference.bundles import infer_bundle
 from hooknet.inference.whole_slide import MapFiles, infer
@@ -106,12 +106,13 @@ def test_what_is_wrong_with_the_weights_ends_the_job(made, tmp_path):
     assert not (tmp_path / "bundle").exists()
 
 
-def test_our_own_mistakes_are_not_taken_for_a_bad_slide(made, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [ZeroDivisionError, DiskError])
+def test_our_own_mistakes_and_full_disks_are_not_taken_for_a_bad_slide(made, tmp_path, monkeypatch, kind):
     def mistaken(*_):
-        raise ZeroDivisionError
+        raise kind
 
     monkeypatch.setattr(bundles, "predict", mistaken)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(kind):
         bundled(made, tmp_path / "bundle")
 
 

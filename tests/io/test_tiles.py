@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rasterio.enums import Resampling
 
 from hooknet.coordinates import RasterGrid
-from hooknet.errors import MaskError
+from hooknet.errors import DiskError, MaskError
 from hooknet.io import tiles
 from hooknet.io.masks import Mask, create_mask
 from hooknet.io.rasters import quiet
@@ -180,7 +180,7 @@ FULL = "folder/mask.tif: cannot be written (No space left on device); free space
 
 def test_a_full_disk_is_one_line_at_the_first_tile(monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
-    with Spool(Path("folder/mask.tif")) as spool, pytest.raises(MaskError) as error:
+    with Spool(Path("folder/mask.tif")) as spool, pytest.raises(DiskError) as error:
         Plane(spool, 600, 600).write(0, 0, np.ones((600, 600), np.uint8))
     assert str(error.value) == FULL
 
@@ -190,13 +190,13 @@ def test_a_disk_that_is_full_in_the_end_is_one_line_too(tmp_path, labels):
     with Spool(tmp_path / "mask.tif") as spool:
         plane = Plane(spool, 600, 600)
         plane.write(0, 0, labels)
-        with pytest.raises(MaskError) as error:
+        with pytest.raises(DiskError) as error:
             write_tiff(Path("/dev/full"), Path("folder/mask.tif"), [[plane]], 0.5, "full")
     assert str(error.value) == FULL
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
-    with pytest.raises(MaskError, match=r"mask\.tif: cannot be written \(No such file or directory\)"):
+    with pytest.raises(DiskError, match=r"mask\.tif: cannot be written \(No such file or directory\)"):
         Spool(tmp_path / "none" / "mask.tif")
 
 
@@ -209,7 +209,7 @@ def test_tiles_that_the_disk_lost_while_it_is_written_are_noticed(tmp_path, labe
             writer.write(0, 0, labels)
             os.truncate(writer._plane.spool._file.fileno(), 40)
 
-    with pytest.raises(MaskError, match=r"mask\.tif: found 40 bytes of .*, wanted \d+; .* run again"):
+    with pytest.raises(DiskError, match=r"mask\.tif: found 40 bytes of .*, wanted \d+; .* run again"):
         cut()
     assert list(tmp_path.iterdir()) == []
 
