@@ -49,8 +49,10 @@ test: setup .venv/.clouds  ## Tests, the end-to-end run of a tiny configuration 
 	python -m pytest -m "not slow and not slurm" -n $(WORKERS) --dist loadscope
 	python -m pytest -m "not slow and slurm"
 
-nightly: setup .venv/.clouds ## All tests, the slow ones too
+nightly: setup .venv/.clouds ## All tests, the slow ones too, a hundred kills and an hour of fuzzing
 	python -m pytest
+	python tests/fault_kills.py
+	$(MAKE) fuzz
 
 fuzz: setup                ## Readers of files of others on damaged ones, for HOOKNET_FUZZ_MINUTES (60)
 	HOOKNET_FUZZ_MINUTES=$${HOOKNET_FUZZ_MINUTES:-60} python -m pytest tests/fuzz -s

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hooknet.errors import AnnotationError, HookNetError, MaskError, SlideError
+from hooknet.errors import AnnotationError, MaskError, SlideError
 
 # Step -> its options that name files it writes.
 OUTPUTS = {
@@ -48,15 +48,14 @@ def skippable(step: str, run: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(run)
     def careful(**options: Any) -> None:
-        from hooknet.io.skipped import reason_in, skipping, write_reason
+        from hooknet.io.skipped import reason_in, refuse_skipped, skipping, write_reason
 
         outputs = [options[name] for name in OUTPUTS[step] if options.get(name) is not None]
         before = {path: reason_in(path) for path in _paths(options) if path not in outputs}
-        path, reason = next(((path, one) for path, one in before.items() if one is not None), (None, None))
-        if reason is not None and not skipping():
-            raise HookNetError(
-                f"{path}: found that its slide was skipped ({reason}); correct it, then make it again"
-            )
+        if not skipping():
+            for path, found in before.items():
+                refuse_skipped(path, found)
+        reason = next((one for one in before.values() if one is not None), None)
         if reason is None:
             try:
                 return run(**options)

@@ -11,6 +11,7 @@ from statistics import median
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.steps import TissueSettings
 from hooknet.coordinates import blocks
+from hooknet.errors import SlideError
 from hooknet.groundtruth.tissue import BLOCK, find_tissue, read_overview
 from hooknet.io.masks import Mask
 from hooknet.io.records import read_json
@@ -30,7 +31,7 @@ AT_ONCE = 64
 def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) -> None:
     """Warn where most of what is annotated (the label mask ``labels``) lies on glass, as of another slide's file.
 
-    Of a slice of a volume nothing is said: all of it is tissue.
+    Of a slice of a volume nothing is said: all of it is tissue.  A slide that cannot be read everywhere is told too.
     """
     if slide.is_slice:
         return
@@ -38,7 +39,13 @@ def warn_outside_tissue(slide: Slide, labels: Path, settings: TissueSettings) ->
     spacing = max(settings.spacing, slide.spacing.x, slide.spacing.y, sqrt(area / MOST_PIXELS))
     grid = slide.grid(spacing)
     options = settings.model_dump(exclude={"spacing"})
-    tissue = find_tissue(read_overview(slide, grid, AT_ONCE), spacing, **options)
+    try:
+        image = read_overview(slide, grid, AT_ONCE)
+    except SlideError as error:
+        # Training and inference may never look there, or leave it out.
+        logger.warning("%s; so it was not looked whether what is annotated lies on tissue", error)
+        return
+    tissue = find_tissue(image, spacing, **options)
     annotated = outside = 0
     with Mask.open(labels) as mask:
         for column, row, width, height in blocks(grid.width, grid.height, BLOCK):

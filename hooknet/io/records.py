@@ -14,7 +14,7 @@ from hooknet.config.sides import Side
 from hooknet.config.types import SPLITS
 from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.atomic import write_text
-from hooknet.io.skipped import reason_in
+from hooknet.io.skipped import reason_in, refuse_skipped
 
 SPLIT_COLUMNS = ("id", "fold", "split")
 SKIPPED = "skipped"
@@ -27,11 +27,7 @@ def write_json(path: str | Path, record: dict[str, Any]) -> None:
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """A record that :func:`write_json` wrote."""
-    reason = reason_in(Path(path))
-    if reason is not None:
-        raise HookNetError(
-            f"{path}: found that its slide was skipped ({reason}); correct it, then make it again"
-        )
+    refuse_skipped(Path(path), reason_in(Path(path)))
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

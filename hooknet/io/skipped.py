@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hooknet.errors import HookNetError
 from hooknet.io.atomic import write_text
 
 # Said by environment to the commands of a run: how errors are met changes no file of a slide that has none.
@@ -23,6 +24,14 @@ def skipping() -> bool:
 def write_reason(path: Path, reason: str) -> None:
     """Say in the place of a file why there is none."""
     write_text(path, f"{START}{reason}\n")
+
+
+def refuse_skipped(path: Path, reason: str | None) -> None:
+    """HookNetError where a file's ``reason`` says that there is none."""
+    if reason is not None:
+        raise HookNetError(
+            f"{path}: found that its slide was skipped ({reason}); correct it, then make it again"
+        )
 
 
 def reason_in(path: Path) -> str | None:

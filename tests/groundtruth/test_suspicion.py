@@ -6,6 +6,7 @@ import made_config
 import made_slides
 import numpy as np
 import pytest
+import tifffile
 
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.steps import TissueSettings
@@ -45,6 +46,23 @@ def test_what_is_annotated_on_glass_is_told_from_half_of_it_on(tmp_path, caplog,
     assert len(told) == (share > 50)
     if share > 50:
         assert f": {share} % of what is annotated lies outside tissue" in told[0]
+
+
+def test_a_slide_that_cannot_be_read_somewhere_is_told_and_no_error(tmp_path, caplog):
+    """A rasterised annotation needs no pixel of the slide; nor need training look where it is damaged."""
+    path = slide_with_tissue(tmp_path / "a.tif", (0, 0, SIDE, SIDE))
+    with tifffile.TiffFile(path) as file:
+        start, length = file.pages[0].dataoffsets[-1], file.pages[0].databytecounts[-1]
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"\xff" * length
+    path.write_bytes(content)
+    with Slide(path) as slide:
+        with create_mask(tmp_path / "labels.tif", slide.grid(SPACING), ("a",), {1: (0, 0, 0)}) as writer:
+            writer.write(0, 0, np.ones((64, 64), np.uint8))
+        with caplog.at_level(logging.WARNING):
+            warn_outside_tissue(slide, tmp_path / "labels.tif", SETTINGS)
+    (told,) = [record.message for record in caplog.records]
+    assert told.endswith("so it was not looked whether what is annotated lies on tissue")
 
 
 @pytest.mark.parametrize(

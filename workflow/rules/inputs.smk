@@ -35,7 +35,8 @@ def all_counts(wildcards):
         folder = layout.slide_folder(wildcards.dataset, slide.id)
         files += [folder / f"{role}.json" for role in layout.roles_of(slide)]
         if SKIPPING:
-            files += [folder / "slide.json", folder / "tissue.tif"]
+            files.append(folder / "slide.json")
+            files += [folder / "tissue.tif"] if slide.may_test else []
     return files
 
 
