@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from hooknet.config.dense import DenseSettings
 from hooknet.config.document import Settings
 from hooknet.config.experiment import Count, NotNegative
+from hooknet.shapes.equal import of_parameters
 from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.shapes.hooks import Hook
 from hooknet.shapes.mrn import MRNSettings
@@ -28,6 +29,7 @@ class NetworkOptions(Settings):
     """The network's own settings."""
 
     filters: Count = 64
+    parameters: Count | None = None
     depth: Annotated[int, Field(ge=1, le=8)] = 4
     convolutions: Annotated[int, Field(ge=1, le=8)] = 2
     batch_norm: bool = True
@@ -35,6 +37,22 @@ class NetworkOptions(Settings):
     activation: Literal["relu", "leaky_relu"] = "relu"
     merge: Literal["concat", "add", "subtract", "multiply"] = "concat"
     hooks: tuple[HookSettings, ...] | None = None
+
+    @model_validator(mode="after")
+    def _filters_or_parameters(self) -> NetworkOptions:
+        if self.parameters is not None and "filters" in self.model_fields_set:
+            raise ValueError(
+                f"filters {self.filters} and parameters {self.parameters}: the one follows from the other; leave one "
+                "out, of `defaults` too"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_used(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the one of two keys that decides nothing: weights fit, and fingerprints hold, whatever it is."""
+        found: dict[str, Any] = told(self)
+        found.pop("parameters" if self.parameters is None else "filters", None)
+        return found
 
 
 class BranchedSettings(DenseSettings):
@@ -114,8 +132,15 @@ class BranchedSettings(DenseSettings):
             "classes": classes,
             "channels": channels,
             "patch_size": self.patch_size,
-            **options.model_dump(exclude={"merge", "hooks"}),
+            "filters": options.filters,
+            **options.model_dump(exclude={"filters", "parameters", "merge", "hooks"}),
         }
+        of = self._unsized(common)
+        return of if options.parameters is None else of_parameters(of, options.parameters)
+
+    def _unsized(self, common: dict[str, Any]) -> HookNetSettings | MRNSettings:
+        """The network, of the filters that stand in ``common``."""
+        options = self.network
         if self.model == "mrn":
             return MRNSettings(**common)
         hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)

@@ -132,3 +132,17 @@ def test_unhookable_spacings_are_one_line(tmp_path, monkeypatch):
     assert outcome.status == 2
     assert "no decoder map of a branch at 7 µm/px" in outcome.err
     assert "use a context at 2, 4, 8 µm/px" in outcome.err
+
+
+def test_filters_that_follow_from_a_number_of_parameters_are_shown(tmp_path):
+    own = tmp_path / "experiments.yaml"
+    own.write_text(
+        "experiments:\n"
+        "  near: {dataset: breast, model: hooknet, spacings: [0.5, 8.0], network: {parameters: 50000000}}\n"
+    )
+    outcome = hooknet(
+        "describe", "near", "--datasets", "config/examples/breast/datasets.yaml", "--experiments", own
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[0].endswith(": 50,761,350 parameters, 6 classes")
+    assert "F = 64," in outcome.out.splitlines()[1]

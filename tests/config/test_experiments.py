@@ -216,3 +216,43 @@ def test_defaults_are_the_settings_of_the_paper():
     assert (found.patch_size, found.network.depth, found.network.convolutions) == (284, 4, 2)
     assert (found.train.epochs, found.train.steps, found.train.batch) == (200, 1000, 12)
     assert (found.train.learning_rate, found.train.l2) == (5e-6, 1e-3)
+
+
+def of_parameters(model, spacings, **network):
+    settings = {"dataset": "d", "model": model, "spacings": spacings, "network": network}
+    return BranchedSettings(**settings, patch_size=256 if model == "mrn" else 284)
+
+
+def test_parameters_stand_for_the_filters_that_come_nearest_for_the_classes_there_are():
+    for model, spacings, filters in [
+        ("unet", (0.5,), 90),
+        ("hooknet", (0.5, 8.0), 64),
+        ("hooknet", (0.5, 2.0, 8.0), 52),
+        ("mrn", (0.5, 8.0), 69),
+    ]:
+        assert of_parameters(model, spacings, parameters=50_000_000).network_settings(6).filters == filters
+    assert of_parameters("unet", (0.5,), filters=3).network_settings(6).filters == 3
+
+
+def test_filters_and_parameters_are_never_both_given(tmp_path):
+    assert complaint(tmp_path, network={"filters": 64, "parameters": 50_000_000}) == (
+        "experiments.one.network: filters 64 and parameters 50000000: the one follows from the other; leave one out, "
+        "of `defaults` too"
+    )
+    assert "a network of 5 parameters; one filter makes" in complaint(tmp_path, network={"parameters": 5})
+
+
+@pytest.mark.parametrize(("key", "value"), [("filters", 3), ("parameters", 70_000)])
+def test_what_is_stored_of_the_filters_is_what_was_said_and_is_read_again(key, value):
+    settings = of_parameters("hooknet", (0.5, 8.0), **{key: value})
+    stored = settings.model_dump(mode="json")
+    assert {"filters", "parameters"} & set(stored["network"]) == {key}
+    again = BranchedSettings.model_validate(stored)
+    assert again.network_settings(3) == settings.network_settings(3)
+    assert again.read_as() == settings.read_as()
+
+
+def test_weights_from_before_the_key_still_fit():
+    # What a checkpoint holds of `network` is compared with this, key by key.
+    assert "parameters" not in of_parameters("unet", (0.5,)).read_as()["network"]
+    assert of_parameters("unet", (0.5,)).read_as()["network"]["filters"] == 64
