@@ -15,6 +15,9 @@ from hooknet.shapes.hooks import Hook
 from hooknet.shapes.mrn import MRNSettings
 from hooknet.shapes.unet import UNetSettings
 
+# Settings of `network` that not all its models have, or that follow from others.
+_NOT_OF_ALL = {"filters", "parameters", "merge", "window", "heads", "hooks"}
+
 
 class HookSettings(Settings):
     """One hook: from a decoder depth of a coarser branch into a depth of a finer one (0 = full resolution)."""
@@ -35,7 +38,9 @@ class NetworkOptions(Settings):
     batch_norm: bool = True
     batch_norm_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     activation: Literal["relu", "leaky_relu"] = "relu"
-    merge: Literal["concat", "add", "subtract", "multiply"] = "concat"
+    merge: Literal["concat", "add", "subtract", "multiply", "attention"] = "concat"
+    window: Annotated[int, Field(ge=1, le=31)] = 5
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
     hooks: tuple[HookSettings, ...] | None = None
 
     @model_validator(mode="after")
@@ -47,12 +52,22 @@ class NetworkOptions(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _window_of_attention(self) -> NetworkOptions:
+        if self.window % 2 == 0:
+            raise ValueError(f"window {self.window} has no px in its middle; use an odd number")
+        for key in ("window", "heads"):
+            if self.merge != "attention" and key in self.model_fields_set:
+                raise ValueError(f"{key} is for merge attention, found {self.merge}; leave the key out")
+        return self
+
     @model_serializer(mode="wrap")
     def _as_used(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the one of two keys that decides nothing: weights fit, and fingerprints hold, whatever it is."""
+        """Without keys that decide nothing: so what is read back is whole, and older weights and results still fit."""
         found: dict[str, Any] = told(self)
-        found.pop("parameters" if self.parameters is None else "filters", None)
-        return found
+        unused = ["parameters" if self.parameters is None else "filters"]
+        unused += [] if self.merge == "attention" else ["window", "heads"]
+        return {key: value for key, value in found.items() if key not in unused}
 
 
 class BranchedSettings(DenseSettings):
@@ -133,7 +148,7 @@ class BranchedSettings(DenseSettings):
             "channels": channels,
             "patch_size": self.patch_size,
             "filters": options.filters,
-            **options.model_dump(exclude={"filters", "parameters", "merge", "hooks"}),
+            **options.model_dump(exclude=_NOT_OF_ALL),
         }
         of = self._unsized(common)
         return of if options.parameters is None else of_parameters(of, options.parameters)
@@ -144,4 +159,5 @@ class BranchedSettings(DenseSettings):
         if self.model == "mrn":
             return MRNSettings(**common)
         hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)
-        return HookNetSettings(**common, merge=options.merge, hooks=hooks, loss_weights=self.loss_weights)
+        own: dict[str, Any] = {"merge": options.merge, "window": options.window, "heads": options.heads}
+        return HookNetSettings(**common, **own, hooks=hooks, loss_weights=self.loss_weights)

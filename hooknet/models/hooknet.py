@@ -13,6 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hooknet.models.attention import CrossAttention
 from hooknet.models.blocks import Block, Merge, Style, UpBlock, glorot_uniform
 from hooknet.models.network import Network
 from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
@@ -47,8 +48,12 @@ class Branch(nn.ModuleDict):
         of = shape.settings
         self.hooks[depth] = [(hook, shape.hook_name(hook)) for hook in shape.hooks_into(branch, depth)]
         for hook, name in self.hooks[depth]:
-            hooked = shape.map_width(hook.source, hook.source_depth)
-            self[name] = Merge(of.merge, hooked, of.block_width(depth), of.activation)
+            hooked, width = shape.map_width(hook.source, hook.source_depth), of.block_width(depth)
+            self[name] = (
+                CrossAttention(hooked, width, shape.attention(hook))
+                if of.merge == "attention"
+                else Merge(of.merge, hooked, width, of.activation)
+            )
 
     def forward(
         self, x: Tensor, maps: Mapping[tuple[int, int], Tensor], finest: int | None = None

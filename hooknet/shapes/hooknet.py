@@ -16,9 +16,9 @@ from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks
 from hooknet.shapes.sizes import decoder_sizes, encoder_sizes, legal_sizes
 from hooknet.shapes.tiles import smallest_view
 from hooknet.shapes.unet import Join, UNetSettings, UNetShape
-from hooknet.shapes.work import Convolution
+from hooknet.shapes.work import Attention, Convolution
 
-Merge = Literal["concat", "add", "subtract", "multiply"]
+Merge = Literal["concat", "add", "subtract", "multiply", "attention"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,12 @@ class HookNetSettings(UNetSettings):
     """What a HookNet, or with one spacing a U-Net, is built from.
 
     ``hooks``: None for the chain of the paper.  ``loss_weights``: one per branch, None for the target alone.
+    ``window`` (px of the map, odd) and ``heads`` are of ``merge`` attention.
     """
 
     merge: Merge = "concat"
+    window: int = 5
+    heads: int = 4
     hooks: tuple[Hook, ...] | None = None
     loss_weights: tuple[float, ...] | None = None
 
@@ -51,6 +54,24 @@ class HookNetSettings(UNetSettings):
                     f"a hook into depth {hook.target_depth} of branch {hook.target}, which is used only down "
                     f"to depth {finest}; hook it in there or deeper, or give that branch a loss weight"
                 )
+        self._check_window()
+
+    def _check_window(self) -> None:
+        """ShapeError where windows are none, or reach beyond a hooked map of the patches."""
+        if self.window < 1 or self.window % 2 == 0 or self.heads < 1:
+            raise ShapeError(
+                f"attention of {self.heads} heads over {self.window} px; use at least 1, and an odd number"
+            )
+        for hook in self.all_hooks:
+            size, margin = self.patch_size, self.shape.hook_margin(hook)
+            if margin >= self.reach:
+                continue
+            while self.shape.hook_margin(hook, size) < self.reach:
+                size += 2 ** (self.depth + 1)
+            raise ShapeError(
+                f"a window of {self.window} px reaches {self.reach} px around a hooked map, and a {self.patch_size} px "
+                f"patch leaves {margin}; use patches of {size} px, or a window of {2 * margin + 1} px"
+            )
 
     @property
     def shape(self) -> HookNetShape:
@@ -71,6 +92,11 @@ class HookNetSettings(UNetSettings):
     def hooked(self) -> bool:
         """Whether branches are hooked together, which allows fewer sizes (see :mod:`hooknet.shapes.sizes`)."""
         return bool(self.all_hooks)
+
+    @property
+    def reach(self) -> int:
+        """Px around the map it enters that are seen of a hooked one: those of the window, with attention."""
+        return (self.window - 1) // 2 if self.merge == "attention" else 0
 
     @property
     def finest_depths(self) -> tuple[int, ...]:
@@ -109,10 +135,15 @@ class HookNetShape(UNetShape):
                 hook.source_depth,
                 f"{branch_name(hook.target)}."
                 + ("mid" if hook.target_depth == self.settings.depth else f"dec{hook.target_depth}"),
-                f"{self.hook_margin(hook)} px cropped from each side, {self.settings.merge}",
+                f"{self.hook_margin(hook) - self.settings.reach} px cropped from each side, {self._how}",
             )
             for hook in self.settings.all_hooks
         )
+
+    @property
+    def _how(self) -> str:
+        of = self.settings
+        return f"attention to {of.window} x {of.window} px" if of.merge == "attention" else of.merge
 
     def output_size(self, patch_size: int | None = None) -> int:
         """Side of the output in px, for patches of the training size or another."""
@@ -134,6 +165,13 @@ class HookNetShape(UNetShape):
             hooks = self.hooks_into(branch, depth)
             width += sum(self.map_width(hook.source, hook.source_depth) for hook in hooks)
         return width
+
+    def attention(self, hook: Hook, size: int = 0) -> Attention:
+        """What a hook's attention is, for maps of ``size`` px: as wide as the hooked map, or a little for the heads."""
+        heads, hooked = self.settings.heads, self.map_width(hook.source, hook.source_depth)
+        width = -(-hooked // heads) * heads
+        name = f"{branch_name(hook.target)}.{self.hook_name(hook)}.attend"
+        return Attention(name, width, width, self.settings.window, size, heads=heads)
 
     def hook_margin(self, hook: Hook, patch_size: int | None = None) -> int:
         """Pixels cropped from each side of a hooked map, for patches of the training size or another."""
@@ -157,7 +195,8 @@ class HookNetShape(UNetShape):
         of = self.settings
         hooks = [hook for hook in of.all_hooks if hook.source == branch]
         wanted = [
-            (one.source_depth, self.decoder_sizes(finer[one.target])[one.target_depth]) for one in hooks
+            (one.source_depth, self.decoder_sizes(finer[one.target])[one.target_depth] + 2 * of.reach)
+            for one in hooks
         ]
         smallest = legal_sizes(2**62, of.depth, of.convolutions, of.hooked)[0]
         start = smallest + (of.patch_size - smallest) % 2 ** (of.depth + 1)
@@ -210,10 +249,21 @@ class HookNetShape(UNetShape):
             yield Convolution(f"{place}.conv{i}", width if i else incoming, width, 3, left, of.batch_norm)
 
     def _projections(self, branch: int, depth: int, decoder: list[int]) -> Iterator[Convolution]:
-        """The 1x1 convolutions that bring hooks to the width of the map they are added to or multiplied with."""
+        """The layers that hooks go through where they are not concatenated, most of them 1x1 convolutions."""
         if self.settings.merge == "concat":
             return
+        width, size = self.settings.block_width(depth), decoder[depth]
         for hook in self.hooks_into(branch, depth):
             incoming = self.map_width(hook.source, hook.source_depth)
-            name = f"{branch_name(branch)}.{self.hook_name(hook)}.proj"
-            yield Convolution(name, incoming, self.settings.block_width(depth), 1, decoder[depth])
+            name = f"{branch_name(branch)}.{self.hook_name(hook)}"
+            if self.settings.merge != "attention":
+                yield Convolution(f"{name}.proj", incoming, width, 1, size)
+                continue
+            attention = self.attention(hook, size)
+            yield Convolution(f"{name}.query", width, attention.outgoing, 1, size)
+            for part in ("key", "value"):
+                seen = size + 2 * self.settings.reach
+                biased = part == "value"
+                yield Convolution(f"{name}.{part}", incoming, attention.outgoing, 1, seen, biased=biased)
+            yield attention
+            yield Convolution(f"{name}.out", attention.outgoing, width, 1, size)

@@ -42,3 +42,28 @@ class Convolution:
         """Trained numbers: kernel, bias if any, and scale and shift of the normalisation."""
         own = self.incoming * self.outgoing * self.kernel**2 + (self.outgoing if self.biased else 0)
         return own + (2 * self.outgoing if self.normalised else 0)
+
+
+@dataclass(frozen=True)
+class Attention(Convolution):
+    """Local attention: each px of maps of ``outgoing`` channels to a window of ``kernel`` px a side, by heads.
+
+    A learned number for each head and place in the window; layers before and after it are convolutions.
+    """
+
+    heads: int = 1
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of likenesses and of means, which take as many."""
+        return 2 * self.outgoing * self.kernel**2 * self.size**2
+
+    @property
+    def values(self) -> int:
+        """Queries, keys, values, mean and one more on its way to it; likenesses and shares."""
+        return (5 * self.outgoing + 2 * self.heads * self.kernel**2) * self.size**2
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the window itself."""
+        return self.heads * self.kernel**2

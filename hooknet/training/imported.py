@@ -29,6 +29,11 @@ def import_keras(run: DenseRun, weights: Path, input_scale: int, out: Path) -> N
             f"{weights}: experiment {run.experiment} is of model {run.settings.model}, Keras weights are of a unet "
             "or hooknet; give such an experiment"
         )
+    if settings.merge == "attention":
+        raise CheckpointError(
+            f"{weights}: experiment {run.experiment} hooks by attention, which the official code does not; name the "
+            "merge that the weights were trained with"
+        )
     if out.resolve() == weights.resolve():
         raise CheckpointError(f"{weights}: the checkpoint would replace the weights; give another --out")
     found = read_keras(weights, settings, input_scale)

@@ -182,3 +182,12 @@ def test_the_file_that_keras_wrote_predicts_what_keras_predicted(cohort):
     with torch.no_grad():
         logits = network([one.permute(0, 3, 1, 2) / 255 for one in views])[0]
     assert np.abs(logits.softmax(1).permute(0, 2, 3, 1).numpy() - wanted).max() < 1e-5
+
+
+def test_an_experiment_that_hooks_by_attention_is_refused(weights):
+    add(network={**NETWORK, "merge": "attention", "window": 1})
+    message = refuse(*IMPORT, "--input-scale", "1")
+    assert message == (
+        "weights.h5: experiment published hooks by attention, which the official code does not; name the merge that the "
+        "weights were trained with"
+    )

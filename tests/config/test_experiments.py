@@ -90,7 +90,8 @@ KEYS = (
         ({"network": {"filters": 0}},
          "experiments.one.network.filters: found 0, wanted greater than or equal to 1"),
         ({"network": {"merge": "sum"}},
-         "experiments.one.network.merge: found 'sum', wanted 'concat', 'add', 'subtract' or 'multiply'"),
+         "experiments.one.network.merge: found 'sum', wanted 'concat', 'add', 'subtract', 'multiply' or "
+         "'attention'"),
         ({**HOOKNET, "network": {"hooks": [{"source": 1, "source_depth": 3, "target": 0, "target_depth": 4}]}},
          "experiments.one: a hook from depth 3 at 8 µm/px into depth 4 at 0.5 µm/px joins maps of different spacing; "
          "use source depth 0"),
@@ -256,3 +257,25 @@ def test_weights_from_before_the_key_still_fit():
     # What a checkpoint holds of `network` is compared with this, key by key.
     assert "parameters" not in of_parameters("unet", (0.5,)).read_as()["network"]
     assert of_parameters("unet", (0.5,)).read_as()["network"]["filters"] == 64
+
+
+def test_attention_has_a_window_and_heads_and_other_merges_have_none(tmp_path):
+    attends = {"merge": "attention", "window": 3, "heads": 2}
+    settings = of_parameters("hooknet", (0.5, 8.0), **attends)
+    found = settings.network_settings(3)
+    assert (found.merge, found.window, found.heads) == ("attention", 3, 2)
+    assert attends.items() <= settings.read_as()["network"].items()
+    assert not {"window", "heads"} & set(of_parameters("hooknet", (0.5, 8.0)).read_as()["network"])
+    own = {"model": "hooknet", "spacings": [0.5, 8.0]}
+    for network, message in [
+        (
+            {"window": 3},
+            "experiments.one.network: window is for merge attention, found concat; leave the key out",
+        ),
+        (
+            {**attends, "window": 4},
+            "experiments.one.network: window 4 has no px in its middle; use an odd number",
+        ),
+    ]:
+        assert complaint(tmp_path, **own, network=network) == message
+    assert "network.merge is for hooknet" in complaint(tmp_path, network=attends)

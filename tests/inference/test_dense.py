@@ -146,6 +146,8 @@ def test_a_map_at_any_spacing_lies_on_the_tissue(tmp_path, spacing, target, leve
         ((0.5, 1.0), 2, 38, {}),
         ((0.5, 4.0), 3, 78, {}),
         ((0.5, 1.0, 4.0), 2, 38, {"merge": "add"}),
+        ((0.5, 1.0), 2, 38, {"merge": "attention", "window": 3}),
+        ((0.5, 1.0, 4.0), 2, 38, {"merge": "attention", "window": 3}),
         ((0.5, 1.0), 2, 32, {"model": "mrn"}),
         ((0.5, 2.0, 4.0), 2, 32, {"model": "mrn"}),
     ],
@@ -163,10 +165,13 @@ def test_no_tile_size_shows_in_the_map(noise_slide, spacings, depth, patch, more
     assert found[0][1][0].std() > 1  # the noise of the slide does reach the map
 
 
-@pytest.mark.parametrize(("spacings", "depth"), [((0.5, 1.0), 2), ((0.5,), 2)])
-def test_the_map_is_that_of_one_forward_pass_over_one_big_patch(noise_slide, spacings, depth):
+@pytest.mark.parametrize(
+    ("spacings", "depth", "more"),
+    [((0.5, 1.0), 2, {}), ((0.5,), 2, {}), ((0.5, 1.0), 2, {"merge": "attention", "window": 3})],
+)
+def test_the_map_is_that_of_one_forward_pass_over_one_big_patch(noise_slide, spacings, depth, more):
     slide = Slide(noise_slide[0], made_slides.square(0.5))
-    network = made_networks.random_network(spacings, depth, 38)
+    network = made_networks.random_network(spacings, depth, 38, **more)
     found, shares = segmented(network, slide, 60, bands=3)
     size = 38 + 16 * 16  # larger than the slide
     x, y = 104.0, 72.0  # a multiple of the stride unit, so that the pooling grid is the same

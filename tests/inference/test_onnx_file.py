@@ -26,6 +26,7 @@ RUNS = {
         "network": {"convolutions": 2, "depth": 1},
     },
     "hooknet": {"spacings": (0.5, 1.0), "network": {"merge": "subtract", "activation": "leaky_relu"}},
+    "attention": {"spacings": (0.5, 1.0), "network": {"merge": "attention", "window": 3, "heads": 2}},
     "mrn": {"model": "mrn", "spacings": (0.5, 2.0), "patch_size": 32, "network": {"depth": 1}},
 }
 SIZES = {"unet": 48}  # others have that of training

@@ -34,7 +34,8 @@ class NumpyNetwork:
         return np.where(x > 0, x, x * (0.1 if self.options["activation"] == "leaky_relu" else 0.0))
 
     def layer(self, x, name):
-        return convolve(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+        weight = self.state[f"{name}.weight"]
+        return convolve(x, weight, self.state.get(f"{name}.bias", np.zeros(len(weight))))
 
     def normalise(self, x, name):
         if self.options["training"]:
@@ -57,6 +58,9 @@ class NumpyNetwork:
         for number, (source, source_depth, _, target_depth) in enumerate(entering):
             if target_depth != depth:
                 continue
+            if self.options["merge"] == "attention":
+                x = self.attended(maps[source, source_depth], x, f"{self.names[branch]}.hook{number or ''}")
+                continue
             hook = crop(maps[source, source_depth], x.shape[-1])
             if self.options["merge"] == "concat":
                 x = np.concatenate([hook, x], axis=1)
@@ -64,6 +68,30 @@ class NumpyNetwork:
             hook = self.activation(self.layer(hook, f"{self.names[branch]}.hook{number or ''}.proj"))
             x = {"add": hook + x, "subtract": hook - x, "multiply": hook * x}[self.options["merge"]]
         return x
+
+    def attended(self, hook, x, name):
+        """What each px finds in the window about itself, px by px and head by head, added to it."""
+        place = self.state[f"{name}.place"]
+        heads, side = place.shape[0], round(place.shape[1] ** 0.5)
+        reach, size = side // 2, x.shape[-1]
+        query, key, value = (
+            self.layer(one, f"{name}.{part}") for one, part in ((x, "query"), (hook, "key"), (hook, "value"))
+        )
+        found, margin, width = np.zeros_like(query), (hook.shape[-1] - size) // 2, query.shape[1] // heads
+        for row in range(size):
+            for column in range(size):
+                rows, columns = (slice(margin + at - reach, margin + at + reach + 1) for at in (row, column))
+                for head in range(heads):
+                    own = slice(head * width, (head + 1) * width)
+                    seen = [one[:, own, rows, columns].reshape(len(x), width, -1) for one in (key, value)]
+                    alike = (
+                        np.einsum("bc,bcn->bn", query[:, own, row, column], seen[0]) / width**0.5
+                        + place[head]
+                    )
+                    shares = np.exp(alike - alike.max(1, keepdims=True))
+                    shares /= shares.sum(1, keepdims=True)
+                    found[:, own, row, column] = np.einsum("bn,bcn->bc", shares, seen[1])
+        return x + self.layer(found, f"{name}.out")
 
     def __call__(self, patches):
         """Logits by branch, for those with an output layer."""

@@ -246,3 +246,42 @@ def _smallest_remainder(depth, convolutions):
     for _ in range(depth):
         size = 2 * size + 2 * convolutions
     return size
+
+
+def test_views_and_work_grow_by_what_a_window_reaches():
+    of = settings(merge="attention", window=5)
+    # 134 px at the target's bottleneck of a view of 2268 px: the context's map must have 4 px more, 32 px of its own.
+    assert settings().shape.view_sizes(2268) == (2268, 348)
+    assert of.shape.view_sizes(2268) == (2268, 380)
+    assert settings(merge="attention", window=1).shape.view_sizes(2268) == (2268, 348)
+    layers = {one.name: one for one in of.shape.convolutions() if one.name.startswith("target.hook")}
+    assert {name.rpartition(".")[2]: (one.incoming, one.outgoing, one.size) for name, one in layers.items()} == {
+        "query": (640, 64, 10), "key": (64, 64, 14), "value": (64, 64, 14), "attend": (64, 64, 10), "out": (64, 640, 10)
+    }  # fmt: skip
+    assert layers["target.hook.attend"].multiply_accumulates == 2 * 64 * 25 * 100
+    assert layers["target.hook.attend"].parameters == 4 * 25
+
+
+def test_the_attention_is_as_wide_as_the_hooked_map_rounded_up_to_whole_heads():
+    of = settings(merge="attention", filters=63, heads=4).shape
+    assert of.attention(of.settings.all_hooks[0]).outgoing == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch_size": 220}, "reaches 2 px around a hooked map, and a 220 px patch leaves 0; use patches of 252 px, "
+         "or a window of 1 px"),
+        ({"spacings": (0.5, 1.0), "window": 7}, "a 284 px patch leaves 2; use patches of 316 px, or a window of 5 px"),
+        ({"window": 4}, "attention of 4 heads over 4 px; use at least 1, and an odd number"),
+        ({"heads": 0}, "attention of 0 heads over 5 px; use at least 1, and an odd number"),
+    ],
+)  # fmt: skip
+def test_windows_that_leave_the_hooked_map_are_refused_with_the_patch_that_holds_them(changes, message):
+    with pytest.raises(ShapeError, match=message):
+        settings(merge="attention", **changes)
+
+
+def test_the_patch_of_the_remedy_suffices():
+    assert settings(merge="attention", patch_size=252).reach == 2
+    assert settings(merge="attention", spacings=(0.5, 1.0), window=7, patch_size=316).reach == 3
