@@ -188,6 +188,6 @@ def test_an_experiment_that_hooks_by_attention_is_refused(weights):
     add(network={**NETWORK, "merge": "attention", "window": 1})
     message = refuse(*IMPORT, "--input-scale", "1")
     assert message == (
-        "weights.h5: experiment published hooks by attention, which the official code does not; name the merge that the "
-        "weights were trained with"
+        "weights.h5: experiment published hooks by attention, which the official code does not; name the merge that "
+        "the weights were trained with"
     )
