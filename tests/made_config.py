@@ -51,6 +51,7 @@ def write(
     datasets: dict[str, Any] | str | None = None,
     experiments: dict[str, Any] | str | None = None,
     defaults: dict[str, Any] | None = None,
+    search: dict[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """Write both files (mappings of names to sections, or whole texts) and return their paths."""
     paths = folder / "datasets.yaml", folder / "experiments.yaml"
@@ -58,7 +59,10 @@ def write(
         datasets = yaml.safe_dump({"datasets": datasets or {"colon": DATASET}}, sort_keys=False)
     if not isinstance(experiments, str):
         content = {} if defaults is None else {"defaults": defaults}
-        content["experiments"] = experiments or {"unet": EXPERIMENT}
+        if search is None or experiments:
+            content["experiments"] = experiments or {"unet": EXPERIMENT}
+        if search is not None:
+            content["search"] = search
         experiments = yaml.safe_dump(content, sort_keys=False)
     paths[0].write_text(datasets, encoding="utf-8")
     paths[1].write_text(experiments, encoding="utf-8")

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "objects",
     ),  # annotations -> masks -> centres | patches -> batches | synthetic slides
     ("training", "inference", "evaluation"),
+    ("search",),  # which fields of view
     ("report", "viewer"),
     ("cli",),
 )

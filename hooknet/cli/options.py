@@ -34,6 +34,7 @@ RunName = Annotated[
         "--run", help="Name of a run: the experiment, with -seedS and -foldF where there are several."
     ),
 ]
+SearchName = Annotated[str, typer.Option("--search", help="Name of a search in the file of experiments.")]
 SlidesFolder = Annotated[
     Path,
     typer.Option("--slides-folder", help="Folder with one folder of results per slide.", show_default=True),

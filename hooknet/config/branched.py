@@ -11,7 +11,7 @@ from hooknet.config.document import Settings
 from hooknet.config.experiment import Count, NotNegative
 from hooknet.shapes.equal import of_parameters
 from hooknet.shapes.hooknet import HookNetSettings
-from hooknet.shapes.hooks import Hook
+from hooknet.shapes.hooks import Hook, star_hooks
 from hooknet.shapes.mrn import MRNSettings
 from hooknet.shapes.unet import UNetSettings
 
@@ -41,7 +41,7 @@ class NetworkOptions(Settings):
     merge: Literal["concat", "add", "subtract", "multiply", "attention"] = "concat"
     window: Annotated[int, Field(ge=1, le=31)] = 5
     heads: Annotated[int, Field(ge=1, le=64)] = 4
-    hooks: tuple[HookSettings, ...] | None = None
+    hooks: tuple[HookSettings, ...] | Literal["star"] | None = None
 
     @model_validator(mode="after")
     def _filters_or_parameters(self) -> NetworkOptions:
@@ -158,6 +158,13 @@ class BranchedSettings(DenseSettings):
         options = self.network
         if self.model == "mrn":
             return MRNSettings(**common)
-        hooks = None if options.hooks is None else tuple(Hook(**hook.model_dump()) for hook in options.hooks)
+        hooks = self._hooks()
         own: dict[str, Any] = {"merge": options.merge, "window": options.window, "heads": options.heads}
         return HookNetSettings(**common, **own, hooks=hooks, loss_weights=self.loss_weights)
+
+    def _hooks(self) -> tuple[Hook, ...] | None:
+        """As they are written; None for the paper's chain."""
+        written = self.network.hooks
+        if written == "star":
+            return star_hooks(self.spacings, self.network.depth)
+        return None if written is None else tuple(Hook(**hook.model_dump()) for hook in written)

@@ -8,6 +8,7 @@ from hooknet.config.datasets import SPLITS, DatasetSettings
 from hooknet.config.dense import DenseSettings
 from hooknet.config.document import nearest
 from hooknet.config.experiment import ExperimentSettings
+from hooknet.config.search import SearchSettings
 from hooknet.errors import ConfigError, ShapeError
 
 
@@ -44,6 +45,22 @@ def check_experiment(
                 raise ConfigError(
                     f"{where}.infer.over: 'mask', but slide {one.id!r} names no infer_mask; add it"
                 )
+
+
+def check_search(where: str, settings: SearchSettings, datasets: Mapping[str, DatasetSettings]) -> None:
+    """ConfigError, at ``where``, for a search that its dataset cannot serve, or that has nothing to choose from."""
+    finest = settings.settings_of(settings.singles[0])
+    check_experiment(where, finest, datasets)
+    dataset = datasets[settings.dataset]
+    if dataset.folds is not None and settings.fold is None:
+        raise ConfigError(
+            f"{where}: dataset {settings.dataset!r} has folds {list(dataset.folds)}, and who tests has no part in what "
+            "a search decides; give it the `fold` that tests"
+        )
+    try:
+        settings.check(len(dataset.classes))
+    except (ShapeError, ConfigError) as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _check_channels(where: str, settings: ExperimentSettings, dataset: DatasetSettings) -> None:

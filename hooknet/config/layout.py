@@ -4,6 +4,7 @@ results/demo/                        files of generated slides
 results/slides/<dataset>/<slide>/    what is true of a slide, whatever looks at it
 results/slides/<dataset>/splits.tsv  who trains, validates, tests
 results/runs/<run>/                  weights, curves, maps, and what is measured on them, of one training
+results/search/<search>/             trials, curves, ranking and decision of a search over fields of view
 results/report/<dataset>/            tables, figures and the page that compare all systems
 """
 
@@ -98,6 +99,46 @@ def volume_path(run: str, volume: str) -> Path:
 def windows_path(run: str, role: str, slide: str) -> Path:
     """Where a slide's map agrees least and most with its ``labels`` or ``truth``."""
     return run_folder(run) / "windows" / role / f"{slide}.csv"
+
+
+def search_folder(search: str) -> Path:
+    """The folder of a search over fields of view."""
+    return RESULTS / "search" / search
+
+
+def rung_folder(search: str, trial: str, rung: int) -> Path:
+    """What a trial has come to at the end of a rung: ``best.ckpt``, ``metrics.csv``, ``points.parquet``, ``state/``."""
+    return search_folder(search) / "trials" / trial / f"rung{rung}"
+
+
+def points_path(search: str, trial: str, rung: int) -> Path:
+    """What a trial predicts of the validation centres at the end of a rung."""
+    return rung_folder(search, trial, rung) / "points.parquet"
+
+
+def ranking_folder(search: str) -> Path:
+    """What the single views of a search tell, and the ranking of their combinations."""
+    return search_folder(search) / "ranking"
+
+
+def trials_path(search: str, rung: int) -> Path:
+    """Which trials a rung has: those that enter the first, those that go on after the one before."""
+    return search_folder(search) / "rungs" / ("entering.json" if rung == 0 else f"after{rung - 1}.json")
+
+
+def rung_table_path(search: str, rung: int) -> Path:
+    """How the trials of a rung but the last have done, and which of them go on."""
+    return search_folder(search) / "rungs" / f"rung{rung}.csv"
+
+
+def last_rung_path(search: str) -> Path:
+    """How the trials of the last rung have done; the winner goes on."""
+    return search_folder(search) / "last_rung.csv"
+
+
+def decision_path(search: str) -> Path:
+    """What a search has decided."""
+    return search_folder(search) / "decision.json"
 
 
 def report_folder(dataset: str) -> Path:

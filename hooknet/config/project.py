@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hooknet.config import layout
-from hooknet.config.checks import check_experiment
+from hooknet.config.checks import check_experiment, check_search
 from hooknet.config.datasets import DatasetSettings
-from hooknet.config.document import (
-    PATTERNS,
-    SAFE_NAME,
-    Location,
-    Settings,
-    build,
-    nearest,
-    place,
-    read_document,
-)
+from hooknet.config.document import Settings, nearest, read_document
 from hooknet.config.experiment import ExperimentSettings
-from hooknet.config.experiments import KINDS, ExperimentsFile, kind_of
-from hooknet.config.run import RefinerRun, Run, make_run
-from hooknet.config.sheets import read_sheet
+from hooknet.config.run import DenseRun, RefinerRun, Run, make_run
+from hooknet.config.search import SearchSettings
+from hooknet.config.searches import Search
+from hooknet.config.sections import load_datasets, load_experiments
 from hooknet.config.stages import with_parents
 from hooknet.config.types import ON_ERROR, OnError
 from hooknet.errors import ConfigError
@@ -34,8 +25,6 @@ from hooknet.errors import ConfigError
 CORRECT = "correct the path (paths start at the working directory)"
 
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
-# Of the file of datasets.
-KEYS = ("datasets", "on_error")
 
 
 @dataclass(frozen=True)
@@ -47,10 +36,27 @@ class Project:
     datasets_file: Path
     experiments_file: Path
     on_error: OnError = "fail"
+    searches: dict[str, Search] = field(default_factory=dict)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """Every run by its name, in the order of the file."""
+        """Every run by its name, in the order of the file; then those that searches have decided for."""
+        decided = {name: run for one in self.searches.values() for name, run in one.decided().items()}
+        return {**self.declared_runs, **decided}
+
+    @cached_property
+    def trial_runs(self) -> dict[str, DenseRun]:
+        """The runs that searches may decide for."""
+        return {name: run for one in self.searches.values() for name, run in one.runs.items()}
+
+    @cached_property
+    def every_run(self) -> dict[str, Run]:
+        """All of them."""
+        return {**self.declared_runs, **self.part_runs, **self.trial_runs}
+
+    @cached_property
+    def declared_runs(self) -> dict[str, Run]:
+        """The runs of experiments, by name, in the order of the file."""
         found: dict[str, Run] = {}
         # Two names that differ in case only are one folder on some disks.
         taken: set[str] = set()
@@ -76,12 +82,20 @@ class Project:
                         f"{self.experiments_file}: run {part.name!r} would be one that makes heat maps for "
                         f"{run.name!r} too; rename the experiment"
                     )
+        for name in self.trial_runs:
+            if name.lower() in taken:
+                raise ConfigError(
+                    f"{self.experiments_file}: run {name!r} would be a trial of a search too; rename one of them"
+                )
+            taken.add(name.lower())
         return found
 
     @cached_property
     def part_runs(self) -> dict[str, Run]:
         """The runs that only make heat maps to train refiners with: nothing of theirs is scored."""
-        found = [part for run in self.runs.values() if isinstance(run, RefinerRun) for part in run.parts]
+        found = [
+            part for run in self.declared_runs.values() if isinstance(run, RefinerRun) for part in run.parts
+        ]
         return {part.name: part for part in found}
 
     def dataset(self, name: str) -> DatasetSettings:
@@ -94,26 +108,45 @@ class Project:
 
     def run(self, name: str) -> Run:
         """The run of that name, or a ConfigError naming what there is."""
-        runs = {**self.runs, **self.part_runs}
+        runs = self.every_run
         if name not in runs:
             raise ConfigError(f"{self.experiments_file}: no run {name!r}; {nearest(name, list(self.runs))}")
         return runs[name]
 
+    def search(self, name: str) -> Search:
+        """The search of that name, or a ConfigError naming what there is."""
+        if name not in self.searches:
+            raise ConfigError(
+                f"{self.experiments_file}: no search {name!r}; {nearest(name, list(self.searches))}"
+            )
+        return self.searches[name]
+
+    def search_of(self, trial: str) -> Search:
+        """The search that a run is a trial of; ConfigError for any other."""
+        for one in self.searches.values():
+            if trial in one.runs:
+                return one
+        raise ConfigError(
+            f"{self.experiments_file}: no trial {trial!r} of any search; {nearest(trial, list(self.trial_runs))}"
+        )
+
     def read_spacings(self, dataset: str) -> list[float]:
         """Every spacing at which experiments read the dataset's slides (µm/px), the finest first."""
-        users = [one for one in self.experiments.values() if one.dataset == dataset]
-        return sorted({spacing for one in users for spacing in one.read_spacings})
+        users = [one.read_spacings for one in self.experiments.values() if one.dataset == dataset]
+        searched = [one.spacings for one in self._searches_on(dataset)]
+        return sorted({spacing for spacings in (*users, *searched) for spacing in spacings})
 
     def mask_spacing(self, dataset: str) -> float:
         """Spacing of the dataset's label masks: the finest target spacing of its experiments (µm/px)."""
         users = {name: one for name, one in self.experiments.items() if one.dataset == dataset}
-        if not users:
+        searched = [min(one.spacings) for one in self._searches_on(dataset)]
+        if not users and not searched:
             raise ConfigError(
                 f"{self.experiments_file}: no experiment uses dataset {dataset!r}, so its masks have no spacing; "
                 "add one"
             )
         wanted = [one.label_spacing_wanted for one in users.values()]
-        targets = [spacing for spacing in wanted if spacing is not None]
+        targets = [*searched, *(spacing for spacing in wanted if spacing is not None)]
         if not targets:
             raise ConfigError(
                 f"{self.experiments_file}: no experiment of dataset {dataset!r} says the spacing of its label masks; "
@@ -121,22 +154,32 @@ class Project:
             )
         return min(targets)
 
+    def _searches_on(self, dataset: str) -> list[SearchSettings]:
+        return [one.settings for one in self.searches.values() if one.settings.dataset == dataset]
+
 
 def load_project(datasets_file: str | Path, experiments_file: str | Path) -> Project:
     """Both files, each key checked and each pair of spacings hooked; nothing else is opened but slide sheets."""
     datasets_path, experiments_path = Path(datasets_file), Path(experiments_file)
     document = read_document(datasets_path)
-    datasets = _load_datasets(datasets_path, document)
+    datasets = load_datasets(datasets_path, document)
     _check_phantoms(datasets_path, datasets)
-    experiments = _load_experiments(experiments_path)
+    experiments, searches = load_experiments(experiments_path)
     for name, settings in experiments.items():
         where = f"{experiments_path}: experiments.{name}"
         check_experiment(where, settings, datasets)
+    for name, search in searches.items():
+        check_search(f"{experiments_path}: search.{name}", search, datasets)
     project = Project(
-        datasets, experiments, datasets_path, experiments_path, _on_error(datasets_path, document)
+        datasets,
+        experiments,
+        datasets_path,
+        experiments_path,
+        _on_error(datasets_path, document),
+        {name: Search(name, one, datasets[one.dataset]) for name, one in searches.items()},
     )
     _check_weights(project)
-    if not project.runs:
+    if not project.runs and not searches:
         raise ConfigError(f"{experiments_path}: experiments: found none, wanted one at least")
     return project
 
@@ -193,79 +236,6 @@ def _on_error(path: Path, document: dict[str, Any]) -> OnError:
     if found is None:
         raise ConfigError(f"{path}: on_error: found {str(said)[:60]!r}; {nearest(str(said), list(ON_ERROR))}")
     return found
-
-
-def _load_datasets(path: Path, document: dict[str, Any]) -> dict[str, DatasetSettings]:
-    for key in document:
-        if key not in KEYS:
-            raise ConfigError(f"{place(path, '', (key,))}: unknown key; {nearest(key, list(KEYS))}")
-    sections = document.get("datasets")
-    if not isinstance(sections, dict) or not sections:
-        found = "nothing" if sections is None else repr(sections)
-        raise ConfigError(f"{path}: datasets: found {found}, wanted a mapping of names to datasets")
-    seen: dict[str, str] = {}
-    for name in sections:
-        # Two names that differ in case only are one folder on some disks.
-        if seen.setdefault(name.lower(), name) != name:
-            raise ConfigError(
-                f"{path}: datasets {seen[name.lower()]!r} and {name!r} differ in case only; rename one"
-            )
-    return {str(name): _load_dataset(path, str(name), section) for name, section in sections.items()}
-
-
-def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
-    key = f"datasets.{name}"
-    if re.fullmatch(SAFE_NAME, name) is None:
-        raise ConfigError(f"{place(path, key, ())}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
-    sheet = None
-    if isinstance(section, dict) and isinstance(section.get("slides"), str):
-        source = Path(section["slides"])
-        sheet = read_sheet(source, f"{path}: {key}.slides")
-        section = {**section, "slides": list(sheet.rows)}
-
-    def locate(location: Location) -> str:
-        if sheet is None or len(location) < 2 or location[0] != "slides":
-            return place(path, key, location)
-        return place(f"{source}: line {sheet.lines[int(location[1])]}", "", location[2:])
-
-    return build(DatasetSettings, section, path, key, locate)
-
-
-def _load_experiments(path: Path) -> dict[str, ExperimentSettings]:
-    document = read_document(path)
-    sections = build(ExperimentsFile, document, path, "").experiments
-    return {name: _load_experiment(path, document, name, section) for name, section in sections.items()}
-
-
-def _load_experiment(
-    path: Path, document: dict[str, Any], name: str, section: dict[str, Any]
-) -> ExperimentSettings:
-    own, defaults = document["experiments"][name], document.get("defaults")
-    model = section.get("model")
-
-    def locate(location: Location) -> str:
-        """Where it was written: in the experiment, or in the defaults that it starts from."""
-        if location and not _holds(own, location):
-            if isinstance(model, str) and _holds(defaults, (model, *location)):
-                return place(path, "defaults", (model, *location))
-            if _holds(defaults, location):
-                return place(path, "defaults", location)
-        return place(path, f"experiments.{name}", location)
-
-    if isinstance(model, str) and model not in KINDS:
-        raise ConfigError(f"{locate(('model',))}: found {model!r}; {nearest(model, list(KINDS))}")
-    return build(kind_of(section), section, path, f"experiments.{name}", locate)
-
-
-def _holds(section: Any, location: Location) -> bool:
-    """Whether a mapping has something at a location; lists are not looked into."""
-    for part in location:
-        if isinstance(section, list):
-            return True
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
 
 
 def _check_phantoms(path: Path, datasets: dict[str, DatasetSettings]) -> None:

@@ -22,6 +22,7 @@ from rasterio.windows import Window
 from hooknet.demo.annotations import Style, draw, to_xml
 from hooknet.demo.fields import generator
 from hooknet.demo.rendering import Scene, make_scene, paint
+from hooknet.demo.sites import Context, draw_sites, make_sites, paint_sites, truth_of
 from hooknet.demo.tissue import make_world
 from hooknet.errors import ConfigError
 from hooknet.io.atomic import atomic, write_text
@@ -35,12 +36,14 @@ _QUALITY = 90
 class PhantomSettings:
     """A square slide of ``size_um`` µm a side, scanned at ``spacing`` µm/px; ``seed`` of the cohort.
 
-    The spacing changes the pixels and not the tissue: one slide at two spacings shows one world.
+    The spacing changes the pixels and not the tissue: one slide at two spacings shows one world.  With a ``context``
+    it is not tissue but sites, on which it is known what has to be seen (:mod:`hooknet.demo.sites`).
     """
 
     size_um: float = 2048.0
     spacing: float = 0.5
     seed: int = 1
+    context: Context | None = None
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.spacing <= 2.0:
@@ -62,14 +65,20 @@ def make_slide(slide_id: str, settings: PhantomSettings, slide: Path, annotation
     3 in_situ, 4 invasive, 5 lymphoid), 0 glass and vessels; PNG or, by any other suffix, tiled TIFF.
     ``annotation``: decimals with a comma or points out of order for slides whose number (the digits at the
     end of the id) leaves 1 or 2 when divided by three.
-    Raises ConfigError when the world is too small for five classes.
+    Raises ConfigError when the world is too small for five classes.  Of slides of sites the values of ``truth`` are
+    those of ``sites.CLASSES``, in the annotated part of each site.
     """
     key = f"{settings.seed}/{slide_id}"
+    if settings.context is not None:
+        _make_sites(key, slide_id, settings, settings.context, (slide, annotation, truth))
+        return
     world = make_world(settings.size_um, key)
     style = writing_style(slide_id)
     text = to_xml(draw(world), settings.spacing, style, world.generator("order of points"))
     with atomic(slide) as partial:
-        classes = _write_slide(partial, make_scene(world), settings)
+        rgb, classes = _painted(make_scene(world), settings)
+        _write_slide(partial, rgb, settings.spacing)
+        del rgb
     with atomic(truth) as partial:
         _write_truth(partial, classes, settings.spacing)
     write_text(annotation, text)
@@ -82,8 +91,22 @@ def writing_style(slide_id: str) -> Style:
     return _STYLES[number % 3]
 
 
-def _write_slide(path: Path, scene: Scene, settings: PhantomSettings) -> NDArray[np.uint8]:
-    """Write the slide and return its dense truth."""
+def _make_sites(
+    key: str, slide_id: str, settings: PhantomSettings, context: Context, files: tuple[Path, Path, Path]
+) -> None:
+    slide, annotation, truth = files
+    drawn = make_sites(settings.size_um, key)
+    style = writing_style(slide_id)
+    text = to_xml(draw_sites(drawn, context), settings.spacing, style, generator(key, "order of points"))
+    with atomic(slide) as partial:
+        _write_slide(partial, np.moveaxis(paint_sites(drawn, settings.spacing), -1, 0), settings.spacing)
+    with atomic(truth) as partial:
+        _write_truth(partial, truth_of(drawn, settings.spacing, context), settings.spacing)
+    write_text(annotation, text)
+
+
+def _painted(scene: Scene, settings: PhantomSettings) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A world's pixels (3, side, side) and its dense truth (side, side)."""
     side = settings.side
     truth = np.zeros((side, side), dtype=np.uint8)
     rgb = np.zeros((3, side, side), dtype=np.uint8)
@@ -91,16 +114,19 @@ def _write_slide(path: Path, scene: Scene, settings: PhantomSettings) -> NDArray
         height, width = classes.shape
         rows, columns = slice(row, row + height), slice(column, column + width)
         truth[rows, columns], rgb[:, rows, columns] = classes, np.moveaxis(tile, -1, 0)
+    return rgb, truth
+
+
+def _write_slide(path: Path, rgb: NDArray[np.uint8], spacing: float) -> None:
+    """Write (3, side, side) pixels as a pyramid."""
     jpeg = {"compress": "jpeg", "photometric": "ycbcr", "jpeg_quality": _QUALITY}
     with _in_memory(path) as memory:
-        with _tiff(memory, rgb.shape, settings.spacing, **jpeg) as target:
+        with _tiff(memory, rgb.shape, spacing, **jpeg) as target:
             target.write(rgb)
-        del rgb
-        levels = [factor for factor in DOWNSAMPLES if side >= factor]
+        levels = [factor for factor in DOWNSAMPLES if rgb.shape[-1] >= factor]
         options = {"JPEG_QUALITY_OVERVIEW": _QUALITY, "GDAL_TIFF_OVR_BLOCKSIZE": 256, "GDAL_CACHEMAX": 64}
         with rasterio.Env(**options), _quiet(), rasterio.open(memory, "r+") as target:
             target.build_overviews(levels, Resampling.average)
-    return truth
 
 
 def _write_truth(path: Path, truth: NDArray[np.uint8], spacing: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,21 @@ class ReportStages:
 
 
 @dataclass(frozen=True)
+class ReportSearch:
+    """A search over fields of view: its decision, and its tables (:mod:`hooknet.search.ranking`, ``halving``).
+
+    ``rungs``: a table for each.
+    """
+
+    name: str
+    decision: Mapping[str, Any]
+    views: pd.DataFrame
+    overlap: pd.DataFrame
+    ranking: pd.DataFrame
+    rungs: tuple[pd.DataFrame, ...]
+
+
+@dataclass(frozen=True)
 class ReportRegion:
     """A part of a test slide at full detail: where ``system`` did worst or best; arrays as in an overlay.
 
@@ -190,6 +206,7 @@ class ReportData:
     overlays: tuple[ReportOverlay, ...] = ()
     regions: tuple[ReportRegion, ...] = ()
     stages: tuple[ReportStages, ...] = ()
+    searches: tuple[ReportSearch, ...] = ()
     extras: Extras = Extras()
     settings: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance = Provenance()

@@ -23,6 +23,7 @@ from hooknet.report.extras import extras
 from hooknet.report.lead import lead, many
 from hooknet.report.notices import logged, notices, without_folders
 from hooknet.report.provenance import provenance
+from hooknet.report.search import read_search
 from hooknet.report.stages import stages
 
 
@@ -68,6 +69,11 @@ def gather(
         overlays=tuple(pictures.overlays(runs, assigned, folders.slides, folders.runs)),
         regions=tuple(pictures.regions(_one_seed(best), main, assigned, folders.slides, folders.runs)),
         stages=tuple(stages(runs, assigned, folders.slides, folders.runs)),
+        searches=tuple(
+            read_search(one)
+            for one in project.searches.values()
+            if one.settings.dataset == dataset and one.decided()
+        ),
         skipped={slide: without_folders(reason) for slide, reason in skipped.items()},
         extras=extras(project, dataset, assigned, main, folders.runs),
         settings={

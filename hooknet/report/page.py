@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from hooknet.io.atomic import write_text
-from hooknet.report import figures, plots, score_tables, sections, stages, tables
+from hooknet.report import figures, plots, score_tables, search, sections, stages, tables
 from hooknet.report.data import ReportData, ReportStages, ReportSystem
 from hooknet.report.files import Files, Picture, slug
 from hooknet.report.summary import summary_text
@@ -46,6 +46,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         viewed=[view_slide(data, number, one, files) for number, one in enumerate(data.overlays, start=1)],
         regions=_regions(data, files),
         stages=_stages(data, files),
+        searches=[search.show(one, data.classes, files) for one in data.searches],
         skipped=tables.pair_table(
             data.skipped, ("Slide", "Why"), "Slides that could not be used; they are in no score."
         ),

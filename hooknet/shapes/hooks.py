@@ -75,6 +75,18 @@ def chain_hooks(spacings: Sequence[float], depth: int) -> tuple[Hook, ...]:
     )
 
 
+def star_hooks(spacings: Sequence[float], depth: int) -> tuple[Hook, ...]:
+    """One hook from each context straight into the target's bottleneck; with two branches the paper's chain.
+
+    ShapeError for a context more than 2^depth times as coarse as the target: it has no map that fits.
+    """
+    check_spacings(spacings)
+    return tuple(
+        Hook(branch, hook_depth(spacings[0], spacings[branch], depth), 0, depth)
+        for branch in range(1, len(spacings))
+    )
+
+
 def check_hooks(hooks: Sequence[Hook], spacings: Sequence[float], depth: int) -> None:
     """Raise ShapeError unless every hook joins maps of one spacing and every context feeds a finer branch.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -56,14 +57,15 @@ STATE = "state"
 class TrainFiles:
     """Where a training's results go; ``state`` is a folder that only lives until the training is done.
 
-    ``draws``: how often what was drawn, where the sampler tells it.
+    ``draws``: how often what was drawn, where told.  ``kept``: where the state goes instead, for a longer training.
     """
 
     best: Path
-    last: Path
+    last: Path | None
     metrics: Path
     state: Path
     draws: Path | None = None
+    kept: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,19 @@ class Training:
 
 
 def train(
-    run: DenseRun, training: Sequence[SlideFiles], validation: Sequence[SlideFiles], files: TrainFiles
+    run: DenseRun,
+    training: Sequence[SlideFiles],
+    validation: Sequence[SlideFiles],
+    files: TrainFiles,
+    epochs: int | None = None,
 ) -> None:
     """Train a network that predicts a class per pixel, or go on with an interrupted training of the same.
 
-    Raises ConfigError where a class of the dataset is absent from training or validation.
+    ``epochs``: only the first so many of the run's; a shorter training is the start of a longer one.  ConfigError
+    where a class of the dataset is absent from training or validation.
     """
     settings = run.settings
+    options = settings.train if epochs is None else settings.train.model_copy(update={"epochs": epochs})
     torch.set_num_threads(settings.train.threads)  # sums of floats depend on it, so it is a setting
     network = new_network(run)
     names, spec = run.dataset.label_map.names, run.network.shape.patch_spec
@@ -115,7 +123,7 @@ def train(
             draws,
             checkpoint_spec(run, (*training, *validation)),
             _identity(run, training, validation),
-            settings.train,
+            options,
             clip=settings.train.clip_gradient,
         ),
         files,
@@ -304,6 +312,10 @@ def _move_results(files: TrainFiles) -> None:
             continue
         with atomic(place) as partial:
             shutil.copyfile(files.state / name, partial)
+    if files.kept is not None:
+        shutil.rmtree(files.kept, ignore_errors=True)
+        os.replace(files.state, files.kept)
+        return
     # First, so that a kill in between leaves no state without its results.
     (files.state / f"{STATE}.ckpt").unlink()
     shutil.rmtree(files.state)

@@ -10,9 +10,10 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, TissueRun
+from hooknet.config.searches import finalists
 from hooknet.config.volumes import volume_named, volumes_of
 from hooknet.errors import HookNetError
-from hooknet.io.records import read_splits
+from hooknet.io.records import read_json, read_splits
 
 
 def stop(message):
@@ -36,9 +37,11 @@ if MISSING:
         + (f" (and {len(MISSING) - 1} more such files)" if MISSING[1:] else "")
     )
 
-RUNS = PROJECT.runs
-# Also those that only make heat maps to train refiners with.
-EVERY_RUN = {**RUNS, **PROJECT.part_runs}
+# Those of experiments; a search adds some once it has decided (`runs_of`).
+DECLARED = PROJECT.declared_runs
+# Also those that only make heat maps to train refiners with, and all that a search may decide for.
+EVERY_RUN = PROJECT.every_run
+SEARCHES = PROJECT.searches
 # Not a run of any name where there is none of a kind.
 NONE = "(?!)"
 
@@ -58,7 +61,9 @@ def names_of(kind, **wanted):
     )
 
 
-DATASETS = sorted({run.dataset_name for run in RUNS.values()})
+DATASETS = sorted({run.dataset_name for run in EVERY_RUN.values()})
+# Only those of searches: a pattern of the names of all of them.
+TRIALS = "|".join(map(re.escape, PROJECT.trial_runs)) or NONE
 PHANTOMS = {
     slide.id: name
     for name, dataset in PROJECT.datasets.items()
@@ -83,6 +88,8 @@ wildcard_constraints:
     slide=SAFE_NAME.strip("^$"),
     volume=SAFE_NAME.strip("^$"),
     run="|".join(map(re.escape, EVERY_RUN)),
+    search="|".join(map(re.escape, SEARCHES)) or NONE,
+    rung=r"\d+",
     role="|".join(layout.ROLES),
     suffix="|".join(map(re.escape, layout.EXPORTS.values())),
 
@@ -109,8 +116,32 @@ def slide_folder(run, slide):
     return layout.slide_folder(EVERY_RUN[run].dataset_name, slide)
 
 
+def declared_on(dataset):
+    return [name for name, run in DECLARED.items() if run.dataset_name == dataset]
+
+
+def searches_on(dataset):
+    return [name for name, one in SEARCHES.items() if one.settings.dataset == dataset]
+
+
+def runs_of(dataset):
+    """The runs of experiments and those that searches have decided for, which have to come to it first."""
+    decided = [
+        name
+        for search in searches_on(dataset)
+        for name in finalists(
+            Path(checkpoints.decide_views.get(search=search).output.decision)
+        )
+    ]
+    return {name: EVERY_RUN[name] for name in [*declared_on(dataset), *decided]}
+
+
+def all_runs():
+    return {name: run for dataset in DATASETS for name, run in runs_of(dataset).items()}
+
+
 def dataset_runs(wildcards):
-    return [name for name, run in RUNS.items() if run.dataset_name == wildcards.dataset]
+    return list(runs_of(wildcards.dataset))
 
 
 def splits_of(run):
@@ -146,9 +177,9 @@ def results_of(name):
     tested = [slide for slide in PROJECT.datasets[name].slides if slide.may_test]
     if any(layout.roles_of(slide) for slide in tested):
         return [layout.report_folder(name) / "index.html"]
-    runs = [run_name for run_name, run in RUNS.items() if run.dataset_name == name]
-    return [
-        layout.map_path(run_name, slide.id) for run_name in runs for slide in tested
+    decisions = [layout.decision_path(search) for search in searches_on(name)]
+    return decisions + [
+        layout.map_path(run, slide.id) for run in declared_on(name) for slide in tested
     ]
 
 

@@ -85,7 +85,7 @@ def train_centres(wildcards):
 
 
 def train_start(wildcards):
-    start = RUNS[wildcards.run].settings.starts_from
+    start = EVERY_RUN[wildcards.run].settings.starts_from
     return [] if start is None else start
 
 
@@ -119,7 +119,7 @@ def cluster_centres(wildcards):
 
 def train_heat_maps(wildcards):
     """Of each slide, by a classifier that has not been trained on it (unless the settings allow that)."""
-    run = RUNS[wildcards.run]
+    run = EVERY_RUN[wildcards.run]
     sides = assigned(run)
     try:
         return [
@@ -132,7 +132,7 @@ def train_heat_maps(wildcards):
 
 
 def refine_heat_map(wildcards):
-    parent = RUNS[wildcards.run].parent
+    parent = EVERY_RUN[wildcards.run].parent
     if parent is None:
         return []
     return layout.probabilities_path(parent.name, wildcards.slide)
@@ -163,7 +163,7 @@ def infer_labels(wildcards):
 def all_maps(wildcards):
     return [
         layout.map_path(name, slide.id)
-        for name, run in RUNS.items()
+        for name, run in all_runs().items()
         for slide in test_slides(run)
     ]
 
@@ -175,7 +175,7 @@ def truth_mask(wildcards):
 def all_quantities(wildcards):
     """What is told of a map without any truth: quantities, and objects where classes are."""
     wanted = []
-    for name, run in RUNS.items():
+    for name, run in all_runs().items():
         counted = any(one.objects for one in run.dataset.classes.values())
         for slide in test_slides(run):
             wanted.append(layout.measures_path(name, "quantities", slide.id))
@@ -187,7 +187,7 @@ def all_quantities(wildcards):
 def all_exports(wildcards):
     return [
         layout.export_path(name, slide.id, format_)
-        for name, run in RUNS.items()
+        for name, run in all_runs().items()
         for format_ in run.settings.exports
         for slide in test_slides(run)
     ]
@@ -224,7 +224,7 @@ def slide_tissue(wildcards):
 
 
 def kept_probabilities(wildcards):
-    if not RUNS[wildcards.run].settings.keeps_probabilities:
+    if not EVERY_RUN[wildcards.run].settings.keeps_probabilities:
         return []
     return layout.probabilities_path(wildcards.run, wildcards.slide)
 
@@ -233,7 +233,7 @@ def dataset_measures(wildcards):
     """What is measured on maps besides overlap, as far as slides and settings allow."""
     wanted = []
     for name in dataset_runs(wildcards):
-        run = RUNS[name]
+        run = EVERY_RUN[name]
         for slide in test_slides(run):
             wanted.append(layout.measures_path(name, "quantities", slide.id))
             roles = layout.roles_of(slide)
@@ -255,7 +255,7 @@ def dataset_counts(wildcards):
     return [
         layout.counts_path(name, role, slide.id)
         for name in dataset_runs(wildcards)
-        for slide in test_slides(RUNS[name])
+        for slide in test_slides(EVERY_RUN[name])
         for role in layout.roles_of(slide)
     ]
 
@@ -265,7 +265,7 @@ def dataset_windows(wildcards):
     return [
         layout.windows_path(name, role, slide.id)
         for name in dataset_runs(wildcards)
-        for slide in test_slides(RUNS[name])
+        for slide in test_slides(EVERY_RUN[name])
         for role in layout.roles_of(slide)
     ]
 
@@ -275,15 +275,60 @@ def dataset_results(wildcards):
     maps = [
         layout.map_path(name, slide.id)
         for name in dataset_runs(wildcards)
-        for slide in test_slides(RUNS[name])
+        for slide in test_slides(EVERY_RUN[name])
     ]
     curves = [
         layout.run_folder(name) / "metrics.csv"
         for name in dataset_runs(wildcards)
-        if RUNS[name].settings.is_trained
+        if EVERY_RUN[name].settings.is_trained
     ]
     records = [
         layout.slide_folder(wildcards.dataset, slide.id) / "slide.json"
         for slide in dataset_of(wildcards).slides
     ]
     return maps + curves + records
+
+
+def trial_earlier(wildcards):
+    """What the rung before kept."""
+    rung = int(wildcards.rung)
+    if rung == 0:
+        return []
+    return layout.rung_folder(wildcards.search, wildcards.run, rung - 1) / "state"
+
+
+def single_points(wildcards):
+    search = SEARCHES[wildcards.search]
+    return [layout.points_path(search.name, name, 0) for name in search.singles]
+
+
+def trials_at(search, rung):
+    """The file that says which trials a rung has; the rung before comes first."""
+    if rung == 0:
+        return checkpoints.rank_views.get(search=search).output.trials
+    return checkpoints.promote_trials.get(search=search, rung=rung - 1).output.trials
+
+
+def points_at(search, rung):
+    names = read_json(trials_at(search, rung))["trials"]
+    return [layout.points_path(search, name, rung) for name in names]
+
+
+def rung_trials(wildcards):
+    return trials_at(wildcards.search, int(wildcards.rung))
+
+
+def rung_points(wildcards):
+    return points_at(wildcards.search, int(wildcards.rung))
+
+
+def last_rung(search):
+    return SEARCHES[search].settings.rungs.last
+
+
+def last_trials(wildcards):
+    return trials_at(wildcards.search, last_rung(wildcards.search))
+
+
+def last_points(wildcards):
+    return points_at(wildcards.search, last_rung(wildcards.search))

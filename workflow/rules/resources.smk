@@ -5,6 +5,7 @@ scheduler give the next attempt what it asks for.  What is asked for never makes
 """
 
 from functools import cache
+from math import ceil
 
 from hooknet.config.resources import Needs, longer, more
 
@@ -47,6 +48,13 @@ def train_memory(wildcards, attempt):
 
 def train_minutes(wildcards, attempt):
     return longer(needs(wildcards.run).train_minutes, attempt)
+
+
+def trial_minutes(wildcards, attempt):
+    """The share of a training that a rung adds, and what it takes to start."""
+    epochs = SEARCHES[wildcards.search].settings.rungs.epochs
+    share = epochs[int(wildcards.rung)] / EVERY_RUN[wildcards.run].settings.train.epochs
+    return longer(max(20, ceil(share * needs(wildcards.run).train_minutes)), attempt)
 
 
 def infer_memory(wildcards, attempt):

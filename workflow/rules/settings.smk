@@ -73,7 +73,14 @@ def split_settings(wildcards):
         one.model_dump(mode="json", include={"id", "patient", "split", "fold"})
         for one in dataset.slides
     ]
-    folds = sorted({RUNS[name].fold for name in dataset_runs(wildcards)}, key=str)
+    folds = sorted(
+        {
+            run.fold
+            for run in EVERY_RUN.values()
+            if run.dataset_name == wildcards.dataset
+        },
+        key=str,
+    )
     on_error = ["skip"] if SKIPPING else []
     return digest(rows, dataset.splits, folds, *on_error)
 
@@ -137,7 +144,7 @@ def bundle_settings(wildcards):
         one.model_dump(mode="json", include={"id", "slide", "spacing"})
         for one in bundle_slides(wildcards)
     ]
-    return digest(RUNS[wildcards.run].inference_settings(), slides)
+    return digest(EVERY_RUN[wildcards.run].inference_settings(), slides)
 
 
 def bundle_options(wildcards):
@@ -159,7 +166,7 @@ def join_options(wildcards, input, output):
 
 
 def run_dataset(wildcards):
-    return RUNS[wildcards.run].dataset_name
+    return EVERY_RUN[wildcards.run].dataset_name
 
 
 def run_maps_folder(wildcards):
@@ -186,7 +193,7 @@ def detect_options(wildcards, input):
 
 def report_settings(wildcards):
     runs = {
-        name: RUNS[name].settings.model_dump(mode="json")
+        name: EVERY_RUN[name].settings.model_dump(mode="json")
         for name in dataset_runs(wildcards)
     }
     return digest(dataset_of(wildcards), runs)
@@ -205,3 +212,18 @@ def report_options(wildcards):
 
 def report_folder(wildcards, output):
     return Path(output.page).parent
+
+
+def search_settings(wildcards):
+    """All of it, and whose each slide is: cohorts are drawn of patients."""
+    search = SEARCHES[wildcards.search]
+    patients = {one.id: one.patient_id for one in search.dataset.slides}
+    return digest(search.settings, patients)
+
+
+def trial_epochs(wildcards):
+    return SEARCHES[wildcards.search].settings.rungs.epochs[int(wildcards.rung)]
+
+
+def trial_options(wildcards, input):
+    return f"--earlier {quote(str(input.earlier))}" if input.earlier else ""

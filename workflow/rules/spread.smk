@@ -15,7 +15,7 @@ def slide_mb(dataset, slide):
 
 def bands_of(wildcards):
     """As many bands as the slide's file has parts of ``infer.split_gb``."""
-    run = RUNS[wildcards.run]
+    run = EVERY_RUN[wildcards.run]
     megabytes = slide_mb(run.dataset, slide_of(wildcards))
     count = max(1, ceil(megabytes / 1000 / run.settings.infer.split_gb))
     return [f"{number}of{count}" for number in range(1, count + 1)]
@@ -33,7 +33,7 @@ def probability_bands(wildcards):
 @cache
 def bundles_at(name, stamp):
     """The slides of a run as they share jobs: its test slides, any other alone; ``stamp`` of the sheet of splits."""
-    run = RUNS[name]
+    run = EVERY_RUN[name]
     tested = test_slides(run)
     ids = {slide.id for slide in tested}
     others = tuple((one,) for one in run.dataset.slides if one.id not in ids)
@@ -42,7 +42,7 @@ def bundles_at(name, stamp):
 
 
 def bundles_of(name):
-    return bundles_at(name, splits_stamp(RUNS[name]))
+    return bundles_at(name, splits_stamp(EVERY_RUN[name]))
 
 
 @cache
@@ -59,7 +59,7 @@ def bundle_images(wildcards):
 
 
 def bundle_tissue(wildcards):
-    if RUNS[wildcards.run].settings.predicts_over != "tissue":
+    if EVERY_RUN[wildcards.run].settings.predicts_over != "tissue":
         return []
     return [
         slide_folder(wildcards.run, slide.id) / "tissue.tif"
@@ -68,7 +68,7 @@ def bundle_tissue(wildcards):
 
 
 def bundle_masks(wildcards):
-    if RUNS[wildcards.run].settings.predicts_over != "mask":
+    if EVERY_RUN[wildcards.run].settings.predicts_over != "mask":
         return []
     return [slide.infer_mask for slide in bundle_slides(wildcards)]
 
@@ -82,6 +82,6 @@ def bundle_labels(wildcards):
 
 
 def bundle_folder(wildcards):
-    stamp = splits_stamp(RUNS[wildcards.run])
+    stamp = splits_stamp(EVERY_RUN[wildcards.run])
     number = bundle_numbers(wildcards.run, stamp)[slide_of(wildcards).id]
     return layout.run_folder(wildcards.run) / "bundles" / str(number)

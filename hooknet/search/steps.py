@@ -1,0 +1,128 @@
+"""The steps of a search from file to file, after its trials were trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hooknet.config import layout
+from hooknet.config.candidates import Candidate
+from hooknet.config.searches import Search
+from hooknet.errors import ConfigError, MaskError
+from hooknet.io.atomic import atomic
+from hooknet.io.points import Points, read_points
+from hooknet.io.records import read_json, write_json
+from hooknet.search.halving import Verdict, decide, goes_on, rung_table
+from hooknet.search.ranking import SingleViews, curves, entering, overlap, ranking
+from hooknet.search.scoring import Scored, same_centres, score
+
+logger = logging.getLogger(__name__)
+
+CURVES, OVERLAPS, TABLE = "views.csv", "overlap.csv", "ranking.csv"
+
+
+def rank_views(search: Search, output: Path, trials: Path) -> None:
+    """Steps 1 and 2: what single views tell, and which combinations enter the first rung."""
+    points = {
+        spacing: read_points(layout.points_path(search.name, name, 0))
+        for spacing, name in zip(search.settings.spacings, search.singles, strict=True)
+    }
+    views = SingleViews(points, _patients(search, points[search.settings.spacings[0]]))
+    table = ranking(views, search.settings.combinations, search.settings.tolerance)
+    enter = entering(table, search.variants(), search.settings.all_entrants)
+    trained = {one.view for one in enter}
+    table["enters"] = [one in trained for one in table["view"]]
+    output.mkdir(parents=True, exist_ok=True)
+    _write(output / CURVES, curves(views))
+    _write(output / OVERLAPS, overlap(views))
+    _write(output / TABLE, table)
+    _write_trials(trials, search, 0, [*search.singles, *(search.name_of(one) for one in enter)])
+    for row in table.itertuples():
+        logger.info(
+            "%d. %s: pooled macro F1 %.3f%s", row.rank, row.view, row.pooled_f1, ", enters" * bool(row.enters)
+        )
+
+
+def promote_trials(search: Search, rung: int, output: Path, trials: Path) -> None:
+    """Step 3: how the trials of a rung have done, and those that go on; ConfigError for the last rung."""
+    rungs = search.settings.rungs
+    if rung >= rungs.last:
+        raise ConfigError(
+            f"search {search.name}: from rung {rung} no trial goes on; decide it with decide-views"
+        )
+    of_rung = _trials(search, rung)
+    found = _scored(search, list(of_rung), rung)
+    on = goes_on(of_rung, found, rungs.sizes[rung + 1], search.settings.tolerance)
+    _write(output, rung_table(of_rung, found, rungs.epochs[rung], on))
+    _write_trials(trials, search, rung + 1, on)
+    for name in sorted(of_rung, key=found.macro, reverse=True):
+        logger.info("%s: macro F1 %.3f%s", name, found.macro(name), ", goes on" * (name in on))
+
+
+def decide_views(search: Search, output: Path, table: Path) -> None:
+    """The winner of the last rung, and what is trained in full."""
+    rungs = search.settings.rungs
+    of_rung = _trials(search, rungs.last)
+    found = _scored(search, list(of_rung), rungs.last)
+    verdict = decide(of_rung, found, search.settings.tolerance)
+    _write(table, rung_table(of_rung, found, rungs.epochs[-1], [verdict.winner]))
+    write_json(output, _record(search, verdict, found))
+    logger.info("%s wins before %s (%.0f %% sure)", verdict.winner, verdict.runner_up, 100 * verdict.sure)
+
+
+def _trials(search: Search, rung: int) -> dict[str, Candidate]:
+    """The trials of a rung, by what the step before says."""
+    path = layout.trials_path(search.name, rung)
+    names = read_json(path).get("trials")
+    if not isinstance(names, list) or not names or any(name not in search.candidates for name in names):
+        raise MaskError(
+            f"{path}: found {str(names)[:80]}, wanted trials of search {search.name}; make it again"
+        )
+    return {name: search.candidates[name] for name in names}
+
+
+def _write_trials(path: Path, search: Search, rung: int, names: Sequence[str]) -> None:
+    write_json(path, {"search": search.name, "rung": rung, "trials": list(names)})
+
+
+def _record(search: Search, verdict: Verdict, found: Scored) -> dict[str, object]:
+    settings = search.settings
+    lead, low, high = verdict.ahead
+    return {
+        "search": search.name,
+        "dataset": settings.dataset,
+        "winner": verdict.winner,
+        "winner_spacings": list(search.candidates[verdict.winner].spacings),
+        "runner_up": verdict.runner_up,
+        "best": verdict.best,
+        "sure": verdict.sure,
+        "lead_over_runner_up": {"macro_f1": lead, "low": low, "high": high},
+        "drawn": "patients" if found.by_patient else "centres",
+        "tolerance": settings.tolerance,
+        "rungs": {"epochs": list(settings.rungs.epochs), "trials": list(settings.rungs.sizes)},
+        "epochs_in_full": settings.train.epochs,
+        "parameters": settings.parameters,
+        "trained_in_full": list(dict.fromkeys([verdict.winner, verdict.runner_up, *search.singles])),
+    }
+
+
+def _scored(search: Search, trials: Sequence[str], rung: int) -> Scored:
+    points = {name: read_points(layout.points_path(search.name, name, rung)) for name in trials}
+    any_ = same_centres(points)
+    predicted = {name: one.predicted for name, one in points.items()}
+    return score(predicted, any_.labels, _patients(search, any_), len(any_.names))
+
+
+def _patients(search: Search, points: Points) -> list[str]:
+    """Whose each centre is."""
+    whose = {one.id: one.patient_id for one in search.dataset.slides}
+    return [whose.get(str(slide), str(slide)) for slide in np.asarray(points.slides)]
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with atomic(path) as partial:
+        table.to_csv(partial, index=False)
