@@ -15,7 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from hooknet.cli.skipping import skippable
 from hooknet.errors import HookNetError
 
-# In the order of the pipeline; those from `view` on are for people.
+# In the order of the pipeline; those from `predict` on are for people.
 COMMANDS = (
     "make_demo_slide",
     "check_slide",
@@ -25,6 +25,7 @@ COMMANDS = (
     "index_centres",
     "make_splits",
     "train",
+    "card",
     "infer",
     "join_bands",
     "infer_bundle",
@@ -46,6 +47,7 @@ COMMANDS = (
     "compare",
     "report",
     "verdict",
+    "predict",
     "view",
     "check",
     "describe",
@@ -81,7 +83,7 @@ app = typer.Typer(
     cls=_Commands,
     help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
     "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
-    "those from `view` on are for people.",
+    "those from `predict` on are for people.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,6 +1,6 @@
 """What a slide looks like, in a few numbers: its spacing, and how strongly its tissue is stained.
 
-Taken alike of the slides that a network is trained on and of those that it meets later, so that the two can be compared.
+Taken alike of the slides that a network is trained on and of those that it meets later, so that they can be compared.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hooknet.groundtruth.tissue import find_tissue, read_overview
 from hooknet.io.slides import Slide
 
 #: Optical densities of haematoxylin and eosin in red, green, blue (Ruifrok and Johnston 2001), of length 1.
-STAINS: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
+_DENSITIES: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+STAINS: Final = _DENSITIES / np.linalg.norm(_DENSITIES, axis=1, keepdims=True)
 #: What is measured: name -> (how it is told, its unit, how far beyond a cohort's range it may be, as a share).
 MEASURES: Final[dict[str, tuple[str, str, float]]] = {
     "spacing": ("spacing", " µm/px", 0.05),

@@ -135,7 +135,15 @@ def _check_spec(spec: Mapping[str, Any]) -> None:
 
 def _check_provenance(spec: Mapping[str, Any]) -> None:
     """ValueError where what is told of the training is of another kind; older files tell nothing."""
-    for name in ("versions", "trained_on", "validated_on", "normalisation", "tissue", "cohort", "started_from"):
+    for name in (
+        "versions",
+        "trained_on",
+        "validated_on",
+        "normalisation",
+        "tissue",
+        "cohort",
+        "started_from",
+    ):
         if not isinstance(spec.get(name) or {}, dict):
             raise ValueError(f"{name} is no mapping")
     ranges = (spec.get("cohort") or {}).get("ranges", {})
