@@ -125,7 +125,7 @@ def _validated(model: Model) -> Section:
     if on:
         told += f" These were {_many(on.get('slides'), 'slide')} of {_many(on.get('patients'), 'patient')}."
     choice = (
-        "The epoch of best.ckpt was chosen by this very score, which is therefore too kind; what test slides say stands "
+        "The epoch of best.ckpt was chosen by this very score, which is therefore too kind; what test slides say is "
         "in the report of the dataset."
     )
     return Section("Validated", (told, choice))

@@ -27,8 +27,8 @@ def named_slides(given: Sequence[Path]) -> dict[str, Path]:
         first = taken.setdefault(name.lower(), path)
         if first != path:
             raise ConfigError(
-                f"{path}: its results would lie where those of {first} do, in {name}; give slides of one name in calls of "
-                "their own, each with another --out"
+                f"{path}: its results would lie where those of {first} do, in {name}; give slides of one name in calls "
+                "of their own, each with another --out"
             )
         found[name] = path
     if not found:

@@ -16,7 +16,7 @@ from hooknet.io.atomic import write_text
 from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.objects.quantities import TISSUE, Quantity
-from hooknet.prediction.card import NO_RANGES, Section, card, title_of
+from hooknet.prediction.card import NO_RANGES, card, title_of
 from hooknet.prediction.model import Model
 from hooknet.report import overlays
 from hooknet.report.data import ReportClass, ReportOverlay

@@ -35,7 +35,7 @@ OF_ALL: Final = (DiskError, CheckpointError)
 
 @dataclass(frozen=True)
 class Options:
-    """``spacing`` (µm/px) of slides that do not say theirs; ``memory``: bytes the process may hold; ``dry``: only tell."""
+    """``spacing``: µm/px to believe, None for the files'; ``memory``: bytes the process may hold; ``dry``: only tell."""
 
     spacing: float | None = None
     memory: int | None = None
@@ -68,14 +68,13 @@ class Predicting:
             if not self.options.dry:
                 write_page(self.folder, self._page(self._each(network, found, made)))
         if self.failed:
-            names = ", ".join(list(self.failed)[:5]) + (", …" if len(self.failed) > 5 else "")
-            raise HookNetError(
-                f"{len(self.failed)} of {len(self.slides)} slides failed ({names}), as told above; the others are done: "
-                "correct them and say the same command again"
-                if not self.options.dry
-                else f"{len(self.failed)} of {len(self.slides)} slides cannot be predicted ({names}), as told above; "
-                "correct them or take them out"
-            )
+            raise HookNetError(self._told_failed())
+
+    def _told_failed(self) -> str:
+        names = ", ".join(list(self.failed)[:5]) + (", …" if len(self.failed) > 5 else "")
+        told = f"{len(self.failed)} of {len(self.slides)} slides cannot be predicted ({names}), why is told above"
+        done = "" if self.options.dry else "; the others are done"
+        return f"{told}{done}; correct them and say the same again, or take them out"
 
     def _look(self, network: Network, folder: Path) -> list[Ready]:
         found = []

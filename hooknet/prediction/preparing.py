@@ -116,7 +116,7 @@ def _tissue(slide: Slide, how: TissueSettings, path: Path, needed: bool) -> Path
             # What the pipeline advises is in configuration files; here there are options.
             if "found no tissue" in str(error):
                 raise SlideError(
-                    f"{slide.path}: found no tissue, wanted some to predict; give --over everything, or take the slide out"
+                    f"{slide.path}: found no tissue, wanted some to predict; give --over everything, or leave it out"
                 ) from None
             raise
         return None
