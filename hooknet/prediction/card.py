@@ -15,7 +15,9 @@ from hooknet.io.checksums import sha256_of
 from hooknet.prediction.model import Model
 from hooknet.report.tables import Cell, Table, count, number, pair_table, spacings_text
 
-NO_RANGES = "The weights do not tell what their slides looked like: no warning can be given of slides that look otherwise."
+NO_RANGES = (
+    "The weights do not tell what their slides looked like: no warning can be given of slides unlike them."
+)
 LIMITS = (
     "For research only. This is no medical device: nothing it gives may guide the care of a patient.",
     "It is for slides like those it was trained on: of that organ, stained and scanned like them. On others nothing "

@@ -35,7 +35,7 @@ OF_ALL: Final = (DiskError, CheckpointError)
 
 @dataclass(frozen=True)
 class Options:
-    """``spacing``: µm/px to believe, None for the files'; ``memory``: bytes the process may hold; ``dry``: only tell."""
+    """``spacing``: µm/px to believe, None for the files'; ``memory``: bytes to hold at most; ``dry``: only tell."""
 
     spacing: float | None = None
     memory: int | None = None
