@@ -42,6 +42,7 @@ COMMANDS = (
     "measure_volume",
     "measure_calibration",
     "quantify",
+    "overview",
     "detect_objects",
     "match_objects",
     "compare",

@@ -45,13 +45,14 @@ def run(
     memory: Memory = None,
 ) -> None:
     """Predict them."""
+    from hooknet.config.folders import named_slides
     from hooknet.prediction.model import open_model
-    from hooknet.prediction.naming import named_slides
     from hooknet.prediction.predicting import Options, Predicting
 
     found = open_model(model, None if over is None else over.value, probabilities)
     options = Options(spacing, None if memory is None else int(memory * 1e6), dry_run)
-    Predicting(found, named_slides(slides), out, options, _tell).run()
+    named = named_slides(slides, "predict them apart, each into another --out")
+    Predicting(found, named, out, options, _tell).run()
 
 
 def _tell(line: str) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from hooknet.errors import CheckpointError, DiskError, HookNetError
+from hooknet.groundtruth.tissue import LOWER
 from hooknet.inference.kept import journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
 from hooknet.io.masks import Mask
+from hooknet.io.slide_checks import OVERRIDE
 from hooknet.io.staging import staged
 from hooknet.models.network import Network
 from hooknet.objects.export import Drawing, export_geojson
@@ -31,6 +33,11 @@ MAP, PROBABILITIES, TISSUE, OUTLINES, AREAS = (
 )  # fmt: skip
 #: No fault of a slide: the next would fare alike.
 OF_ALL: Final = (DiskError, CheckpointError)
+ADVICE: Final = {
+    OVERRIDE: "give --spacing in µm/px",
+    "correct the slide's path in the datasets file": "correct the path",
+    LOWER: "give --over everything, or leave the slide out",
+}
 
 
 @dataclass(frozen=True)
@@ -186,8 +193,16 @@ class Predicting:
         except OF_ALL:
             raise
         except HookNetError as error:
-            self.failed[name] = " ".join(str(error).split())
+            self.failed[name] = _advised(str(error))
             logger.error("%s: %s", name, self.failed[name])
+
+
+def _advised(message: str) -> str:
+    """What the pipeline advises is in configuration files; here there are options."""
+    line = " ".join(message.split())
+    for theirs, ours in ADVICE.items():
+        line = line.replace(theirs, ours)
+    return line
 
 
 def _existing(folder: Path) -> Path:
@@ -203,8 +218,8 @@ def duration(seconds: float) -> str:
 
 
 def volume(size: float) -> str:
-    """``0.3 MB``, ``12 MB``, ``3.5 GB``."""
-    megabytes = size / 1e6
-    if megabytes < 1000:
-        return f"{megabytes:.1f} MB" if megabytes < 10 else f"{megabytes:.0f} MB"
-    return f"{megabytes / 1000:.1f} GB"
+    """``40 KB``, ``3.5 MB``, ``12 MB``, ``1.2 GB``."""
+    for unit, least in (("GB", 1e9), ("MB", 1e6)):
+        if size >= least:
+            return f"{size / least:.1f} {unit}" if size < 10 * least else f"{size / least:.0f} {unit}"
+    return f"{max(1, round(size / 1000))} KB"

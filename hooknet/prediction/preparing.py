@@ -111,13 +111,8 @@ def _tissue(slide: Slide, how: TissueSettings, path: Path, needed: bool) -> Path
                 return path
     try:
         detect_tissue(slide, **how.model_dump(), path=path)
-    except SlideError as error:
+    except SlideError:
         if needed:
-            # What the pipeline advises is in configuration files; here there are options.
-            if "found no tissue" in str(error):
-                raise SlideError(
-                    f"{slide.path}: found no tissue, wanted some to predict; give --over everything, or leave it out"
-                ) from None
             raise
         return None
     return path
@@ -133,7 +128,7 @@ def _area(mask: Mask) -> float:
 def _warnings(model: Model, slide: SlideSettings, opened: Slide, how: TissueSettings) -> tuple[str, ...]:
     found = [] if model.ranges is None else beyond(measure_slide(opened, how), model.ranges)
     if slide.id in model.seen:
-        found.append("a slide of this name was used in training")
+        found.append("a slide of this name was trained on, or chosen with")
     interpolated = opened.require_all(model.run.settings.spacings)
     if interpolated:
         told = ", ".join(f"{one:g}" for one in interpolated)
