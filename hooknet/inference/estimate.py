@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hooknet.config.run import DenseRun
 from hooknet.inference.choice import Job, candidates
@@ -29,11 +30,14 @@ logger = logging.getLogger(__name__)
 TRIED: Final = 2e10
 #: Where in a plan tiles are tried; the first once more before them, unmeasured.
 PLACES: Final = (0.25, 0.5, 0.75)
-#: Bytes of GeoJSON for each side between two px of different class, in outlines no further than half a px from it.
-BORDER_BYTES: Final = 8.0
+#: Bytes of GeoJSON for each side between two px of different class, and for each region besides; seconds for each side
+#: to trace and write it.  Measured on maps of three real fields with outlines within half a px (docs/predict.md).
+BORDER_BYTES: Final = 45.0
+REGION_BYTES: Final = 320.0
+BORDER_SECONDS: Final = 7e-6
 #: A map's overviews, as a share of it.
 OVERVIEWS: Final = 1 / 3
-#: Seconds for whatever else a slide takes: tissue, outlines, areas, page.
+#: Seconds for whatever else a slide takes: tissue, areas, page.
 BESIDES: Final = 1.0
 
 
@@ -51,7 +55,8 @@ class Work:
 class Speed:
     """How fast this machine is: multiply-accumulates and px read a second; seconds to start with a slide.
 
-    ``map_bytes``, ``outline_bytes``: of the files for each px that is predicted.  ``engine``: what computes.
+    ``map_bytes``: of the file for each px that is predicted; ``borders`` and ``regions``: how many there are of each.
+    ``engine``: what computes.
     """
 
     engine: str
@@ -59,17 +64,20 @@ class Speed:
     read: float
     start: float
     map_bytes: float
-    outline_bytes: float
+    borders: float
+    regions: float
 
     def seconds(self, work: Work) -> float:
         """For a slide."""
         if not work.tiles:
             return BESIDES
-        return BESIDES + self.start + work.operations / self.operations + work.read / self.read
+        network = self.start + work.operations / self.operations + work.read / self.read
+        return BESIDES + network + work.pixels * self.borders * BORDER_SECONDS
 
     def size(self, work: Work) -> float:
         """Bytes of a slide's map and outlines."""
-        return work.pixels * (self.map_bytes + self.outline_bytes)
+        outlines = self.borders * BORDER_BYTES + self.regions * REGION_BYTES
+        return work.pixels * (self.map_bytes + outlines)
 
 
 def work_of(shape: DenseShape, plan: Plan, pixels: float) -> Work:
@@ -106,7 +114,8 @@ def measure_speed(run: DenseRun, network: Network, work: Segmenting) -> Speed:
         tile.sizes[0] ** 2 / statistics.median(seconds for _, seconds, _ in found),
         start,
         sum(len(zlib.compress(one.tobytes())) for one in labels) * (1 + OVERVIEWS) / predicted,
-        sum(borders(one) for one in labels) * BORDER_BYTES / predicted,
+        sum(borders(one) for one in labels) / predicted,
+        sum(regions(one) for one in labels) / predicted,
     )
 
 
@@ -148,3 +157,8 @@ def borders(labels: NDArray[np.uint8]) -> int:
     """Sides between two px (height, width) of different value."""
     down, across = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     return int(np.count_nonzero(down) + np.count_nonzero(across))
+
+
+def regions(labels: NDArray[np.uint8]) -> int:
+    """Connected parts of one value above 0."""
+    return sum(ndimage.label(labels == value)[1] for value in np.unique(labels[labels > 0]))

@@ -28,11 +28,19 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the card: paragraphs, then a table where there is one."""
+    """A part of the card: paragraphs, or a list of them (``listed``), then a table where there is one."""
 
     title: str
     paragraphs: tuple[str, ...]
     table: Table | None = None
+    listed: bool = False
+
+    @property
+    def markdown(self) -> str:
+        """As Markdown."""
+        told = ["\n".join(f"- {one}" for one in self.paragraphs)] if self.listed else list(self.paragraphs)
+        table = [] if self.table is None else [_markdown_table(self.table)]
+        return "\n\n".join([f"## {self.title}", *told, *table])
 
 
 def title_of(model: Model) -> str:
@@ -54,12 +62,7 @@ def card(model: Model) -> tuple[Section, ...]:
 
 def markdown(model: Model) -> str:
     """The card as Markdown."""
-    parts = [f"# {title_of(model)}"]
-    for one in card(model):
-        parts += [f"## {one.title}", *one.paragraphs]
-        if one.table is not None:
-            parts.append(_markdown_table(one.table))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([f"# {title_of(model)}", *(one.markdown for one in card(model))]) + "\n"
 
 
 def _what(model: Model) -> Section:
@@ -161,7 +164,7 @@ def _limits(model: Model) -> Section:
         "Areas and shares of classes are measurements by a network, as good as its F1 of the class: validate them on "
         "slides of your own."
     )
-    return Section("Intended use and limits", (*LIMITS, small))
+    return Section("Intended use and limits", (*LIMITS, small), listed=True)
 
 
 def _provenance(model: Model) -> Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from hooknet.io.skipped import reason_in
 from hooknet.objects.quantities import read_quantities
 from hooknet.prediction.model import Model
 from hooknet.prediction.page import Page, shown, write_page
-from hooknet.prediction.preparing import warned
-
-logger = logging.getLogger(__name__)
+from hooknet.prediction.preparing import tell_warnings, warned
 
 
 def write_overview(model: Model, slides: Sequence[SlideSettings], run_folder: Path, output: Path) -> None:
@@ -29,8 +26,7 @@ def write_overview(model: Model, slides: Sequence[SlideSettings], run_folder: Pa
             failed[one.id] = reason
             continue
         warnings = warned(model, one)
-        for warning in warnings:
-            logger.warning("%s: %s", one.id, warning)
+        tell_warnings(one.id, warnings)
         areas = read_quantities(run_folder / "quantities" / f"{one.id}.csv")[one.id]
         # Without a page of its own to link to.
         pages.append(shown(one, path, areas, warnings).small(""))

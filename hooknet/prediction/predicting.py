@@ -24,7 +24,15 @@ from hooknet.objects.export import Drawing, export_geojson
 from hooknet.objects.quantities import quantify, read_quantities, write_quantities
 from hooknet.prediction.model import Model
 from hooknet.prediction.page import Page, Shown, shown, write_page
-from hooknet.prediction.preparing import Ready, estimated, is_newer, ready, settings_of, speed_on
+from hooknet.prediction.preparing import (
+    Ready,
+    estimated,
+    is_newer,
+    ready,
+    settings_of,
+    speed_on,
+    tell_warnings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +98,7 @@ class Predicting:
             with self._own_fault(name):
                 slide = settings_of(name, path, self.options.spacing)
                 found.append(ready(self.model, network, slide, tissue, self.options.memory))
-                for one in found[-1].warnings:
-                    logger.warning("%s: %s", name, one)
+                tell_warnings(name, found[-1].warnings)
         if self.model.ranges is None:
             logger.warning(
                 "%s: does not tell what the slides of its training looked like (an earlier version wrote it): whether "

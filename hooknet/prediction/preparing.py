@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
 from hooknet.prediction.model import Model, tissue_of
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1024
 
@@ -140,6 +143,12 @@ def warned(model: Model, slide: SlideSettings) -> tuple[str, ...]:
     """Why the map of a slide may be worse than others; HookNetError where the slide cannot be read."""
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         return _warnings(model, slide, opened, tissue_of(model))
+
+
+def tell_warnings(name: str, warnings: Sequence[str]) -> None:
+    """One line a slide."""
+    if warnings:
+        logger.warning("%s: %s", name, "; ".join(warnings))
 
 
 def estimated(speed: Speed | None, slides: Sequence[Ready]) -> tuple[float, float]:

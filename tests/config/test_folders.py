@@ -65,7 +65,7 @@ def test_a_folder_without_slides_is_refused(tmp_path):
 
 
 def test_a_dataset_may_name_a_folder_whose_slides_are_for_test(folder):
-    dataset = {**made_config.dataset(), "slides": "new/*"}
+    dataset = {**made_config.dataset(), "slides": "new/*", "files": {}}
     made_config.write(Path(), {"colon": dataset}, {"unet": made_config.experiment(checkpoint="best.ckpt")})
     found = load_project("datasets.yaml", "experiments.yaml").datasets["colon"].slides
     assert [(one.id, one.slide, one.split, one.annotation) for one in found] == [
