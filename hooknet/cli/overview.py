@@ -18,6 +18,7 @@ from hooknet.cli.options import (
     Datasets,
     Experiments,
     RunName,
+    SlidesFolder,
     Splits,
     project,
 )
@@ -27,6 +28,7 @@ def run(
     run: RunName,
     checkpoint: Checkpoint,
     splits: Splits,
+    slides_folder: SlidesFolder,
     run_folder: Annotated[
         Path, typer.Option(help="Folder of the run, with maps and quantities of its slides.")
     ],
@@ -37,9 +39,12 @@ def run(
     """Write the page."""
     from hooknet.config.run import DenseRun, of_kind
     from hooknet.io.records import read_splits
+    from hooknet.io.skipped_slides import skipped_slides
     from hooknet.prediction.model import open_model
     from hooknet.prediction.overview import write_overview
 
-    chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "overview")
-    slides = chosen.slides("test", read_splits(splits))
-    write_overview(open_model(checkpoint, run=chosen), slides, run_folder, output)
+    everything, assigned = project(datasets, experiments), read_splits(splits)
+    chosen = of_kind(everything.run(run), DenseRun, "overview")
+    skipped = skipped_slides(everything, chosen.dataset_name, assigned, slides_folder, run_folder.parent)
+    slides = [one for one in chosen.slides("test", assigned) if one.id not in skipped]
+    write_overview(open_model(checkpoint, run=chosen), slides, skipped, run_folder, output)

@@ -132,9 +132,11 @@ rule overview:
         code=running("overview"),
         settings=overview_settings,
         folder="results/runs/{run}",
+        slides=run_slides_folder,
     shell:
         "python -m hooknet overview --run {wildcards.run:q} --checkpoint {input.checkpoint:q}"
-        " --splits {input.splits:q} --run-folder {params.folder:q} --output {output.page:q}"
+        " --splits {input.splits:q} --slides-folder {params.slides:q} --run-folder {params.folder:q}"
+        " --output {output.page:q}"
         " > {log:q} 2>&1"
 
 
