@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),  # annotations -> masks -> centres | patches -> batches | synthetic slides
     ("training", "inference", "evaluation"),
     ("report", "viewer"),
+    ("prediction",),  # new slides
     ("cli",),
 )
 # No torch at all here; in the command line only inside functions.

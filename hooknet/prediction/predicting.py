@@ -86,10 +86,12 @@ class Predicting:
             raise HookNetError(self._told_failed())
 
     def _told_failed(self) -> str:
+        if len(self.slides) == 1:
+            return next(iter(self.failed.values()))
         names = ", ".join(list(self.failed)[:5]) + (", …" if len(self.failed) > 5 else "")
         told = f"{len(self.failed)} of {len(self.slides)} slides cannot be predicted ({names}), why is told above"
-        done = "" if self.options.dry else "; the others are done"
-        return f"{told}{done}; correct them and say the same again, or take them out"
+        some = len(self.failed) < len(self.slides) and not self.options.dry
+        return f"{told}{'; the others are done' if some else ''}; correct them and say the same again, or take them out"
 
     def _look(self, network: Network, folder: Path) -> list[Ready]:
         found = []
@@ -201,7 +203,8 @@ class Predicting:
             raise
         except HookNetError as error:
             self.failed[name] = _advised(str(error))
-            logger.error("%s: %s", name, self.failed[name])
+            if len(self.slides) > 1:  # of one alone it is told in the end
+                logger.error("%s: %s", name, self.failed[name])
 
 
 def _advised(message: str) -> str:

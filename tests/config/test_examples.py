@@ -61,6 +61,7 @@ def test_every_example_is_looked_at():
         "phantom_h2g",
         "phantom_hdc",
         "phantom_study",
+        "predict",
     }
 
 
