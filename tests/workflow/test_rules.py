@@ -169,7 +169,7 @@ def test_new_slides_of_weights_at_hand_are_given_a_page(tmp_path, monkeypatch):
         "overview": 1,
     }  # fmt: skip
     assert jobs(tmp_path) == wanted
-    assert jobs(tmp_path, "predict") == {**wanted, "predict": 1}
+    assert jobs(tmp_path, "--nocolor", "predict") == {**wanted, "predict": 1}
     # The card of the weights, where it is asked for.
     assert jobs(tmp_path, "--nocolor", "results/runs/given/card.md") == {"card": 1}
 
