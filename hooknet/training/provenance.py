@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,10 @@ from hooknet.io.slides import Slide
 
 logger = logging.getLogger(__name__)
 
-#: Of more slides so many are measured, evenly picked: to read one's overview takes about a second.
-MOST_MEASURED = 100
+#: Of more slides so many are measured, evenly picked: an overview takes up to some seconds to read (docs/predict.md).
+MOST_MEASURED = 50
+#: Slides that are read at once; each takes up to 250 MB.
+AT_ONCE = 2
 
 
 def versions() -> dict[str, str]:
@@ -75,15 +79,20 @@ def cohort(slides: Sequence[SlideFiles], tissue: TissueSettings) -> dict[str, An
 
     A slide whose overview cannot be read is left out: damage that training may never meet is no reason to end it.
     """
-    step = -(-len(slides) // MOST_MEASURED)
-    found = []
-    for one in slides[:: max(1, step)]:
-        try:
-            with Slide(one.slide, one.spacing) as slide:
-                found.append(measure_slide(slide, tissue))
-        except SlideError as error:
-            logger.warning("%s: left out of the ranges of the cohort: %s", one.id, error)
+    step = max(1, -(-len(slides) // MOST_MEASURED))
+    with ThreadPoolExecutor(AT_ONCE) as readers:
+        measured = list(readers.map(partial(_measured, tissue=tissue), slides[::step]))
+    found = [one for one in measured if one is not None]
     return {
         "slides": len(found),
         "ranges": {name: list(ends) for name, ends in ranges_of(found).items()},
     }
+
+
+def _measured(one: SlideFiles, tissue: TissueSettings) -> dict[str, float] | None:
+    try:
+        with Slide(one.slide, one.spacing) as slide:
+            return measure_slide(slide, tissue)
+    except SlideError as error:
+        logger.warning("%s: left out of the ranges of the cohort: %s", one.id, error)
+        return None
