@@ -33,6 +33,7 @@ from hooknet.prediction.preparing import (
     speed_on,
     tell_warnings,
 )
+from hooknet.report.notices import without_folders
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,8 @@ class Predicting:
         return drawn.small(f"{name}/index.html")
 
     def _page(self, slides: list[Shown], whole: bool = True) -> Page:
-        return Page(self.model, tuple(slides), dict(self.failed) if whole else {})
+        failed = {name: without_folders(why) for name, why in self.failed.items()} if whole else {}
+        return Page(self.model, tuple(slides), failed)
 
     def _is_whole(self, one: Ready, made: Mapping[str, str]) -> bool:
         """Whether the slide's map is there, of the same weights, settings and slide."""

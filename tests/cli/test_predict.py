@@ -177,7 +177,7 @@ def test_a_bad_slide_does_not_lose_the_others(caplog):
     )
     assert {path.name for path in (NEW / "n2").iterdir()} == FILES
     page = (NEW / "index.html").read_text()
-    assert page.count("in/bad.svs: OpenSlide cannot open it") == 1
+    assert page.count("<td>bad</td><td>bad.svs: OpenSlide cannot open it") == 1
 
 
 def test_advice_is_of_options_and_not_of_configuration_files(caplog):

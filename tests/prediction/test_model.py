@@ -7,12 +7,7 @@ from hooknet.models.checkpoint import save_checkpoint
 from hooknet.prediction.model import open_model, tissue_of
 from hooknet.training.weights import checkpoint_spec, new_network
 
-MODELS = {
-    "hooknet": made_runs.make_run(),
-    "unet": made_runs.make_run(model="unet", spacings=(0.5,)),
-    "mrn": made_runs.make_run(model="mrn", patch_size=44, network={"depth": 2}),
-    "hdc_hrnet": made_runs.make_hdc_run(),
-}
+MODELS = made_runs.every_kind()
 
 
 def saved(folder, run, **spec):

@@ -213,11 +213,11 @@ def all_overviews(wildcards):
 
 
 def dataset_cards(wildcards):
-    """What the report links to of each network that gives a class per pixel."""
+    """What the report links to of each network that was trained here and gives a class per pixel."""
     return [
         layout.card_path(name)
         for name in dataset_runs(wildcards)
-        if isinstance(RUNS[name], DenseRun)
+        if isinstance(RUNS[name], DenseRun) and RUNS[name].settings.is_trained
     ]
 
 
