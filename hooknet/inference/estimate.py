@@ -34,7 +34,7 @@ PLACES: Final = (0.25, 0.5, 0.75)
 #: to trace and write it.  Measured on maps of three real fields with outlines within half a px (docs/predict.md).
 BORDER_BYTES: Final = 45.0
 REGION_BYTES: Final = 320.0
-BORDER_SECONDS: Final = 7e-6
+BORDER_SECONDS: Final = 1e-5
 #: A map's overviews, as a share of it.
 OVERVIEWS: Final = 1 / 3
 #: Seconds for whatever else a slide takes: tissue, areas, page.
