@@ -73,6 +73,16 @@ def make_hdc_run(seed: int = 1, **changes) -> DenseRun:
     return run_of(merged(own, changes), seed)
 
 
+def every_kind() -> dict[str, DenseRun]:
+    """A run of each model that gives a class per pixel."""
+    return {
+        "hooknet": make_run(),
+        "unet": make_run(model="unet", spacings=(0.5,)),
+        "mrn": make_run(model="mrn", patch_size=44),
+        "hdc_hrnet": make_hdc_run(),
+    }
+
+
 def run_of(section: dict, seed: int) -> DenseRun:
     """A run of these settings on three slides of two classes."""
     settings = kind_of(section).model_validate(section)

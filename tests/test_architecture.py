@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training", "inference", "evaluation"),
     ("search",),  # which fields of view
     ("report", "viewer"),
+    ("prediction",),  # new slides
     ("cli",),
 )
 # No torch at all here; in the command line only inside functions.

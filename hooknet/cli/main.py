@@ -15,7 +15,7 @@ from typer.core import TyperGroup, TyperOption
 from hooknet.cli.skipping import skippable
 from hooknet.errors import HookNetError
 
-# In the order of the pipeline; those from `view` on are for people.
+# In the order of the pipeline; those from `predict` on are for people.
 COMMANDS = (
     "make_demo_slide",
     "check_slide",
@@ -29,6 +29,7 @@ COMMANDS = (
     "promote_trials",
     "decide_views",
     "train",
+    "card",
     "infer",
     "join_bands",
     "infer_bundle",
@@ -45,11 +46,13 @@ COMMANDS = (
     "measure_volume",
     "measure_calibration",
     "quantify",
+    "overview",
     "detect_objects",
     "match_objects",
     "compare",
     "report",
     "verdict",
+    "predict",
     "view",
     "check",
     "describe",
@@ -85,7 +88,7 @@ app = typer.Typer(
     cls=_Commands,
     help="From whole-slide images with sparse annotations to evaluated segmentation maps.\n\n"
     "Every command is one step of the pipeline and one rule of its Snakemake workflow, in this order; "
-    "those from `view` on are for people.",
+    "those from `predict` on are for people.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

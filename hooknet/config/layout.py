@@ -52,6 +52,16 @@ def run_folder(run: str) -> Path:
     return RESULTS / "runs" / run
 
 
+def card_path(run: str) -> Path:
+    """The model card of a network that gives a class per pixel."""
+    return run_folder(run) / "card.md"
+
+
+def overview_path(run: str) -> Path:
+    """The page of all maps of a run, for slides without anything to score against."""
+    return run_folder(run) / "overview.html"
+
+
 def map_path(run: str, slide: str) -> Path:
     """The map of a slide."""
     return run_folder(run) / "maps" / f"{slide}.tif"

@@ -24,6 +24,7 @@ BINS = 256
 PLAUSIBLE = (0.002, 0.98)
 MAX_DENSITY = 2.0
 BLOCK = 1024
+LOWER = "lower the dataset's tissue.threshold or tissue.min_area_um2, or set the experiment's infer.over to everything"
 TISSUE_NAMES = ("tissue",)
 TISSUE_PALETTE = {1: (90, 90, 90)}
 
@@ -104,10 +105,7 @@ def detect_tissue(
     tissue = find_tissue(read_overview(slide, grid), spacing, close_um, min_area_um2, threshold)
     share = float(tissue.mean())
     if not tissue.any():
-        raise SlideError(
-            f"{slide.path}: found no tissue at {spacing:g} µm/px; lower the dataset's tissue.threshold or "
-            "tissue.min_area_um2, or set the experiment's infer.over to everything"
-        )
+        raise SlideError(f"{slide.path}: found no tissue at {spacing:g} µm/px; {LOWER}")
     if not PLAUSIBLE[0] <= share <= PLAUSIBLE[1]:
         logger.warning(
             "%s: %.3g %% of the slide counts as tissue; look at its tissue mask", slide.path, 100 * share

@@ -106,7 +106,7 @@ def predict(
         if inside is not None:
             stack.enter_context(inside)
         wanted = Wanted(inside, tuple(masks))
-        plan = _plan(run, network, opened.grid(settings.spacings[0]), wanted, budget)
+        plan = plan_for(run, network, opened.grid(settings.spacings[0]), wanted, budget)
         while True:
             damage = opened.tolerate(settings.infer.unreadable)
             work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context, damage)
@@ -117,7 +117,7 @@ def predict(
                 told = f"out of memory with tiles of {plan.tile.sizes[0]} px ({error})"
             # Here, where nothing holds the frames any more that held the tile.
             free_memory()
-            smaller = _plan(run, network, work.grid, wanted, _between(network.shape, plan.tile, run))
+            smaller = plan_for(run, network, work.grid, wanted, _between(network.shape, plan.tile, run))
             if smaller.tile == plan.tile:
                 raise MaskError(
                     f"{files.output}: {told}, and there are no smaller ones; free memory, lower infer.tile of a run of "
@@ -133,7 +133,7 @@ def _between(shape: DenseShape, tile: Tile, run: DenseRun) -> float:
     return (tile_bytes(shape, tile) + tile_bytes(shape, least)) / 2
 
 
-def _plan(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
+def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
     """Where tiles lie, of a size that the budget (bytes) allows; told where it is not so."""
     options, shape = run.settings.infer, network.shape
     allowed = fits(shape, budget)

@@ -10,6 +10,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,6 +130,35 @@ def _check_spec(spec: Mapping[str, Any]) -> None:
         raise ValueError("slides are no list of names")
     if not isinstance(channels, int) or isinstance(channels, bool):
         raise ValueError("channels are no whole number")
+    _check_provenance(spec)
+
+
+def _check_provenance(spec: Mapping[str, Any]) -> None:
+    """ValueError where what is told of the training is of another kind; older files tell nothing."""
+    for name in (
+        "versions",
+        "trained_on",
+        "validated_on",
+        "normalisation",
+        "tissue",
+        "cohort",
+        "started_from",
+    ):
+        if not isinstance(spec.get(name) or {}, dict):
+            raise ValueError(f"{name} is no mapping")
+    ranges = (spec.get("cohort") or {}).get("ranges", {})
+    if not isinstance(ranges, dict) or not all(_is_range(one) for one in ranges.values()):
+        raise ValueError("ranges of the cohort are no pairs of numbers")
+    for name in ("trained_on", "validated_on"):
+        counts = (spec.get(name) or {}).get("patches", {})
+        if not isinstance(counts, dict) or not all(isinstance(one, int) for one in counts.values()):
+            raise ValueError(f"patches of {name} are no counts")
+
+
+def _is_range(found: Any) -> bool:
+    """Whether something is [least, largest]."""
+    numbers = isinstance(found, list) and len(found) == 2 and all(type(one) in (int, float) for one in found)
+    return numbers and isfinite(found[0]) and found[0] <= found[1] and isfinite(found[1])
 
 
 def check_sums(path: Path) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+<<<<<<< HEAD
 from typing import Any
+=======
+from pathlib import Path
+>>>>>>> 7abba8a75d7aa7acea9fd78a8ebb3e0dac2752b3
 
 import numpy as np
 import pandas as pd
@@ -192,7 +196,8 @@ class ReportData:
     ``results``: what was measured (say "annotated pixels" or "dense truth") -> its comparison; the first is
     the main one.  ``slides`` is shown as it is, one row per slide.  ``regions`` are of the system that scores
     highest.  ``settings`` are shown as name and value.  ``warnings``: failures and warnings of the whole run,
-    one line each.  ``skipped``: slides that are in no score -> why.  ``patients_shown``: whether the page may say
+    one line each.  ``cards``: run -> the file of its model card, where there is one, which the page links to.
+    ``skipped``: slides that are in no score -> why.  ``patients_shown``: whether the page may say
     which patient a slide is of.
     """
 
@@ -211,6 +216,7 @@ class ReportData:
     settings: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance = Provenance()
     warnings: tuple[str, ...] = ()
+    cards: Mapping[str, Path] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     patients_shown: bool = False
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from hooknet.config import layout
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
 from hooknet.config.project import Project
@@ -89,8 +90,14 @@ def gather(
             *notices(project, dataset, folders.slides, skipped),
             *logged(folders.logs, (dataset, *(run.name for run in runs))),
         ),
+        cards=_cards(runs, folders.runs),
         patients_shown=patients,
     )
+
+
+def _cards(runs: list[Run], folder: Path) -> dict[str, Path]:
+    found = {run.name: folder / run.name / layout.card_path(run.name).name for run in runs}
+    return {name: path for name, path in found.items() if path.is_file()}
 
 
 def _one_seed(runs: list[Run]) -> list[Run]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -36,6 +38,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         viewer=viewer,
         systems=[_system(one) for one in data.systems],
         details=tables.settings_table(data.systems),
+        cards={name: _link(path, files.folder) for name, path in data.cards.items()},
         slides=tables.frame_table(data.slides, "Slides of this run."),
         settings=tables.pair_table(data.settings, ("Setting", "Value")),
         volumes=volumes(data.extras, files),
@@ -58,6 +61,11 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
     write_text(files.folder / "summary.json", summary_text(data, all_warnings(data)))
     write_text(files.folder / PAGE, page)
     return files.folder / PAGE
+
+
+def _link(path: Path, folder: Path) -> str:
+    """A file as a page in a folder links to it."""
+    return quote(os.path.relpath(path, folder))
 
 
 def _template() -> Template:

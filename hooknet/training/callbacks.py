@@ -154,6 +154,12 @@ class Keeper(Callback):
             "epoch": row["epoch"],
             "step": row["step"],
             "validation_macro_f1": row["validation_macro_f1"],
+            "validation_f1": {one: _or_none(row[f"f1_{one}"]) for one in self._classes},
         }
         remove_stale(self._folder / name)
         save_checkpoint(self._folder / name, module.network, self._spec, extra)
+
+
+def _or_none(value: float) -> float | None:
+    """A number as JSON has it."""
+    return value if math.isfinite(value) else None

@@ -39,6 +39,7 @@ from hooknet.training.batches import augmentation, balanced_draws, complete_inde
 from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS, AtomicCheckpointIO, Keeper, LeaveTogether
 from hooknet.training.endings import as_one_line, lost
 from hooknet.training.module import Segmentation
+from hooknet.training.provenance import provenance
 from hooknet.training.ranks import OwnShare, Ranks, Shares, ranks_of
 from hooknet.training.scored import Scored
 from hooknet.training.weights import checkpoint_spec, new_network
@@ -121,7 +122,7 @@ def train(
             module,
             _loaders(run, network, train_index, check_index, draws),
             draws,
-            checkpoint_spec(run, (*training, *validation)),
+            checkpoint_spec(run, (*training, *validation)) | provenance(run, train_index, check_index),
             _identity(run, training, validation),
             options,
             clip=settings.train.clip_gradient,

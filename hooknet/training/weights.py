@@ -21,6 +21,7 @@ from hooknet.models.network import Network
 from hooknet.models.refiners.renorm import BatchRenorm2d
 from hooknet.models.refiners.table import build_refiner
 from hooknet.models.table import build_model
+from hooknet.training.provenance import versions
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ def set_momentum(network: nn.Module, momentum: float) -> None:
 def checkpoint_spec(run: Run, slides: Sequence[SlideFiles | SlideFile]) -> dict[str, Any]:
     """What is stored with the weights: everything needed to use them, and where they come from."""
     known = {one.id for one in slides}
-    classes = [{"name": one.name, "colour": one.colour} for one in run.dataset.label_map.classes]
+    classes = [
+        {"name": one.name, "value": one.value, "colour": one.colour} for one in run.dataset.label_map.classes
+    ]
     return {
         "run": run.name,
         "experiment": run.experiment,
@@ -83,6 +86,7 @@ def checkpoint_spec(run: Run, slides: Sequence[SlideFiles | SlideFile]) -> dict[
         "channels": run.dataset.channels,
         "settings": run.settings.model_dump(mode="json"),
         "version": hooknet.__version__,
+        "versions": versions(),
     }
 
 

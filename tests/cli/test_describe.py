@@ -85,11 +85,13 @@ def test_without_a_name_all_experiments_are_described():
 
 # Their sheets are written by import-volumes.
 OF_VOLUMES = {"acdc", "brats", "hearts", "mnms", "synapse"}
+# Those of a folder have to be there.
+NEW_SLIDES = Path("../shared/data/slides")
 
 
 def test_every_example_can_be_described():
     for example in Path("config/examples").iterdir():
-        if example.name in OF_VOLUMES:
+        if example.name in OF_VOLUMES or (example.name == "predict" and not NEW_SLIDES.is_dir()):
             continue
         own = (example.parent / "glas" if example.name == "glas_hdc" else example) / "datasets.yaml"
         datasets = own if own.is_file() else Path("config/datasets.yaml")

@@ -18,12 +18,12 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline():
     text = CliRunner().invoke(main.app, ["--help"], env={"COLUMNS": "200"}).output
     places = [text.index(f"\n  {name} ") for name in NAMES]
     assert places == sorted(places)
-    assert NAMES[:29] == [
+    assert NAMES[:31] == [
         "make-demo-slide", "check-slide", "read-annotations", "rasterise", "detect-tissue", "index-centres",
-        "make-splits", "train", "infer", "join-bands", "infer-bundle", "unbundle", "fit-clusters", "train-classifier",
-        "classify-patches", "train-refiner", "refine", "paint-tissue", "export", "evaluate", "measure-boundaries",
-        "measure-volume", "measure-calibration", "quantify", "detect-objects", "match-objects", "compare", "report",
-        "verdict",
+        "make-splits", "train", "card", "infer", "join-bands", "infer-bundle", "unbundle", "fit-clusters",
+        "train-classifier", "classify-patches", "train-refiner", "refine", "paint-tissue", "export", "evaluate",
+        "measure-boundaries", "measure-volume", "measure-calibration", "quantify", "overview", "detect-objects",
+        "match-objects", "compare", "report", "verdict",
     ]  # fmt: skip
 
 

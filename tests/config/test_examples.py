@@ -11,6 +11,7 @@ from hooknet.groundtruth.cohort import assign, check_classes
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "config" / "examples"
 GLAS = ROOT.parent / "shared" / "data" / "glas"
+SLIDES = ROOT.parent / "shared" / "data" / "slides"
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,7 @@ def test_every_example_is_looked_at():
         "phantom_h2g",
         "phantom_hdc",
         "phantom_study",
+        "predict",
     }
 
 
@@ -306,6 +308,17 @@ def test_weights_of_another_experiment_are_used_without_training():
     trained = example("glas").runs["hooknet_0.62_2.48-seed1-fold0"]
     assert run.network == trained.network
     assert run.dataset.label_map.names == trained.dataset.label_map.names
+
+
+@pytest.mark.skipif(not SLIDES.is_dir(), reason="needs the slides beside the repository")
+def test_slides_of_a_folder_are_predicted_by_weights_of_another_experiment():
+    project = example("predict")
+    run = project.runs["predicted"]
+    assert [(one.id, one.split) for one in run.slides("test")] == [("CMU-1-Small-Region", "test")]
+    trained = example("glas").runs["hooknet_0.62_2.48-seed1-fold0"]
+    assert run.network == trained.network
+    assert run.dataset.label_map.names == trained.dataset.label_map.names
+    assert project.on_error == "skip"
 
 
 def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_path):

@@ -402,9 +402,13 @@ def test_a_slide_that_fails_while_it_trains_is_one_line_from_any_process(slides,
 def test_a_checkpoint_tells_where_it_comes_from(undisturbed):
     spec = load_checkpoint(undisturbed / "best.ckpt").spec
     assert (spec["run"], spec["seed"], spec["fold"], spec["dataset"]) == ("made", 1, None, "made")
-    assert spec["classes"] == [{"name": "one", "colour": "#ff0000"}, {"name": "two", "colour": "#0000ff"}]
+    assert spec["classes"] == [
+        {"name": "one", "value": 1, "colour": "#ff0000"},
+        {"name": "two", "value": 2, "colour": "#0000ff"},
+    ]
     assert spec["settings"]["spacings"] == [0.5, 1.0]
-    assert set(checkpoint_spec(made_runs.make_run(), ())) == set(spec)
+    told = {"trained_on", "validated_on", "normalisation", "tissue", "cohort", "fingerprint", "started_from"}
+    assert set(checkpoint_spec(made_runs.make_run(), ())) | told == set(spec)
 
 
 def test_the_files_of_a_slide_are_those_of_the_results_folder():

@@ -70,7 +70,7 @@ def test_every_job_has_left_a_log_and_a_benchmark(finished):
         for path in logs_of(finished, "benchmarks")
     }
     assert logs == benchmarks
-    assert len(logs) == sum((3, 3, 3, 4, 1, 4, 1, 3, 3, 6, 3, 1, 3, 3, 3, 2, 1, 1))
+    assert len(logs) == sum((3, 3, 3, 4, 1, 4, 1, 3, 3, 3, 6, 3, 1, 3, 3, 3, 2, 1, 1))
 
 
 def logs_of(folder, kind):
@@ -99,7 +99,7 @@ def chain(kept):
 def test_new_learning_rate_runs_the_chain_of_its_experiment_only(finished, tmp_path, system):
     folder = copied(finished, tmp_path)
     made_workflow.write(folder, with_train(system, learning_rate=2e-3))
-    assert jobs(folder) == {"train": 1} | chain(kept=system == "unet")
+    assert jobs(folder) == {"train": 1, "card": 1} | chain(kept=system == "unet")
     made_workflow.write(folder, with_train(system, workers=1))
     assert "train" not in jobs(folder), "workers change no result"
     made_workflow.write(folder, with_train(system, devices=2, nodes=2))
@@ -138,7 +138,7 @@ def test_new_experiment_at_a_coarser_spacing_runs_its_own_chain_only(finished, t
     more["experiments"]["coarse"] = {"model": "unet", "spacings": [8.0]}
     made_workflow.write(folder, more)
     # The slides are checked for the new spacing, which makes no mask again.
-    assert jobs(folder) == {"index_centres": 2, "train": 1} | chain(kept=False)
+    assert jobs(folder) == {"index_centres": 2, "train": 1, "card": 1} | chain(kept=False)
 
 
 def test_replaced_slide_runs_all_that_is_made_of_it(finished, tmp_path):

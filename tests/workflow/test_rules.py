@@ -10,7 +10,7 @@ from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
 from hooknet.cli.main import COMMANDS
 
 FOR_PEOPLE = {
-    "view", "check", "describe", "preview_batch", "time_stages", "make_demo_volumes",
+    "predict", "view", "check", "describe", "preview_batch", "time_stages", "make_demo_volumes",
     "import_volumes", "import_keras", "export_onnx",
 }  # fmt: skip
 # Of systems of stages, which the demo has none of (see test_stages.py).
@@ -19,6 +19,8 @@ STAGES = {"fit_clusters", "train_classifier", "classify_patches", "train_refiner
 OF_VOLUMES = {"measure_volume"}
 # Of slides in bands and of slides that share a job, which the demo has none of.
 SPREAD = {"join_bands", "infer_bundle", "unbundle"}
+# Of weights that are used as they are.
+GIVEN = {"overview"}
 # Where slides may be skipped.
 SKIPPING = {"verdict"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
@@ -86,7 +88,7 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - SPREAD - SKIPPING
+    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - SPREAD - SKIPPING - GIVEN
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):
@@ -96,7 +98,7 @@ def test_jobs_of_a_run_are_counted_out(tiny):
         "make_demo_slide": 3, "check_slide": 3, "read_annotations": 3, "rasterise": 4, "detect_tissue": 1,
         "index_centres": 4, "make_splits": 1, "train": 3, "infer": 2, KEPT: 1, "export": 2, "evaluate": 6,
         "measure_boundaries": 3, "measure_calibration": 1, "quantify": 3, "detect_objects": 3, "match_objects": 3,
-        "compare": 1, "report": 1,
+        "compare": 1, "report": 1, "card": 3,
     }  # fmt: skip
 
 
@@ -148,6 +150,28 @@ def test_slides_without_anything_to_score_against_are_mapped_only(tmp_path, monk
     assert (counts["train"], counts["infer"], counts[KEPT]) == (3, 2, 1)
     assert (counts["quantify"], counts["detect_objects"]) == (3, 3)
     assert not {"evaluate", "compare", "report", "measure_boundaries", "match_objects"} & set(counts)
+
+
+def test_new_slides_of_weights_at_hand_are_given_a_page(tmp_path, monkeypatch):
+    dataset = {"classes": made_workflow.DATASET["classes"], "slides": "new/*.tif"}
+    (tmp_path / "new").mkdir()
+    for name in ("one.tif", "two.tif", "notes.txt"):
+        (tmp_path / "new" / name).write_bytes(b"")
+    (tmp_path / "best.ckpt").write_bytes(b"")
+    experiments = copy.deepcopy(made_workflow.EXPERIMENTS)
+    experiments["experiments"] = {
+        "given": {**experiments["experiments"]["hooknet"], "checkpoint": "best.ckpt"},
+    }
+    monkeypatch.setattr(made_workflow, "DATASET", dataset)
+    made_workflow.write(tmp_path, experiments)
+    wanted = {
+        "check_slide": 2, "detect_tissue": 2, "make_splits": 1, "infer": 2, "quantify": 2, "detect_objects": 2,
+        "overview": 1,
+    }  # fmt: skip
+    assert jobs(tmp_path) == wanted
+    assert jobs(tmp_path, "--nocolor", "predict") == {**wanted, "predict": 1}
+    # The card of the weights, where it is asked for.
+    assert jobs(tmp_path, "--nocolor", "results/runs/given/card.md") == {"card": 1}
 
 
 def test_slides_that_are_slices_are_scored_as_volumes_too(tmp_path, monkeypatch):

@@ -62,6 +62,7 @@ rule report:
         windows=dataset_windows,
         results=dataset_results,
         measures=dataset_measures,
+        cards=dataset_cards,
         comparison="results/report/{dataset}/comparison",
         splits="results/slides/{dataset}/splits.tsv",
     output:

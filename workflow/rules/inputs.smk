@@ -43,7 +43,9 @@ def all_counts(wildcards):
 def verdict_results(wildcards):
     """All that is wanted of a dataset: its verdict comes last."""
     runs = set(dataset_runs(wildcards))
-    wanted = all_quantities(wildcards) + all_exports(wildcards)
+    wanted = (
+        all_quantities(wildcards) + all_exports(wildcards) + all_overviews(wildcards)
+    )
     mine = [path for path in wanted if path.parts[2] in runs]
     return mine + results_of(wildcards.dataset)
 
@@ -182,6 +184,41 @@ def all_quantities(wildcards):
             if counted:
                 wanted.append(layout.objects_path(name, slide.id))
     return wanted
+
+
+def overview_slides(wildcards):
+    return [slide.slide for slide in test_slides(RUNS[wildcards.run])]
+
+
+def overview_maps(wildcards):
+    name = wildcards.run
+    return [layout.map_path(name, slide.id) for slide in test_slides(RUNS[name])]
+
+
+def overview_quantities(wildcards):
+    name = wildcards.run
+    return [
+        layout.measures_path(name, "quantities", slide.id)
+        for slide in test_slides(RUNS[name])
+    ]
+
+
+def all_overviews(wildcards):
+    """A page of the maps of each network whose weights are used as they are."""
+    return [
+        layout.overview_path(name)
+        for name, run in RUNS.items()
+        if isinstance(run, DenseRun) and not run.settings.is_trained
+    ]
+
+
+def dataset_cards(wildcards):
+    """What the report links to of each network that was trained here and gives a class per pixel."""
+    return [
+        layout.card_path(name)
+        for name in dataset_runs(wildcards)
+        if isinstance(RUNS[name], DenseRun) and RUNS[name].settings.is_trained
+    ]
 
 
 def all_exports(wildcards):

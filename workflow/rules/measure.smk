@@ -4,6 +4,7 @@ hooknet measure-boundaries     results/runs/<run>/boundaries/<slide>.csv     (wh
 hooknet measure-volume         results/runs/<run>/volumes/<volume>.csv       (where slides are slices)
 hooknet measure-calibration    results/runs/<run>/calibration/<slide>.csv    (where probabilities are kept)
 hooknet quantify               results/runs/<run>/quantities/<slide>.csv
+hooknet overview               results/runs/<run>/overview.html              (of weights that an experiment names)
 hooknet detect-objects         results/runs/<run>/objects/<slide>.geojson    (of classes that are objects)
 hooknet match-objects          results/runs/<run>/matches/<slide>.csv
 """
@@ -104,6 +105,39 @@ rule quantify:
     shell:
         "python -m hooknet quantify --slide {wildcards.slide:q} --map {input.map:q} --tissue {input.tissue:q}"
         " --output {output.table:q} > {log:q} 2>&1"
+
+
+rule overview:
+    input:
+        checkpoint=infer_checkpoint,
+        splits=run_splits,
+        slides=overview_slides,
+        maps=overview_maps,
+        quantities=overview_quantities,
+    output:
+        page="results/runs/{run}/overview.html",
+    log:
+        "results/logs/overview/{run}.log",
+    benchmark:
+        "results/benchmarks/overview/{run}.tsv"
+    wildcard_constraints:
+        run=names_of(DenseRun),
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_gb=60),
+    params:
+        code=running("overview"),
+        settings=overview_settings,
+        folder="results/runs/{run}",
+        slides=run_slides_folder,
+    shell:
+        "python -m hooknet overview --run {wildcards.run:q} --checkpoint {input.checkpoint:q}"
+        " --splits {input.splits:q} --slides-folder {params.slides:q} --run-folder {params.folder:q}"
+        " --output {output.page:q}"
+        " > {log:q} 2>&1"
 
 
 rule detect_objects:

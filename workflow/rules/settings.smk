@@ -116,6 +116,17 @@ def infer_settings(wildcards):
     return digest(how, slide_settings(wildcards))
 
 
+def overview_settings(wildcards):
+    """Names, classes and slides; which slides there are stands among the inputs."""
+    run = RUNS[wildcards.run]
+    classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
+    slides = [
+        one.model_dump(mode="json", include={"id", "slide", "spacing"})
+        for one in test_slides(run)
+    ]
+    return digest(run.name, classes, slides)
+
+
 def clusters_options(wildcards, input):
     return f"--clusters {quote(str(input.clusters))}" if input.clusters else ""
 

@@ -1,6 +1,7 @@
 """Patch centres -> weights.
 
 hooknet train    results/runs/<run>/{best,last}.ckpt, metrics.csv
+hooknet card     results/runs/<run>/card.md    what the weights are, for those who meet them
 """
 
 
@@ -44,3 +45,26 @@ rule train:
         "{resources.launch}python -m hooknet train --run {wildcards.run:q} --slides-folder {params.folder:q}"
         " --splits {input.splits:q} --best {output.best:q} --last {output.last:q}"
         " --metrics {output.metrics:q} --state {params.state:q} > {log:q} 2>&1"
+
+
+rule card:
+    input:
+        checkpoint=infer_checkpoint,
+    output:
+        card="results/runs/{run}/card.md",
+    log:
+        "results/logs/card/{run}.log",
+    benchmark:
+        "results/benchmarks/card/{run}.tsv"
+    wildcard_constraints:
+        run=names_of(DenseRun),
+    conda:
+        "../../envs/hooknet.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10),
+    params:
+        code=running("card"),
+    shell:
+        "python -m hooknet card {input.checkpoint:q} --output {output.card:q} > {log:q} 2>&1"

@@ -1,0 +1,1 @@
+"""New slides through weights at hand."""
