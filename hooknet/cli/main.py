@@ -48,6 +48,7 @@ COMMANDS = (
     "verdict",
     "view",
     "check",
+    "check_encoder",
     "describe",
     "preview_batch",
     "time_stages",

@@ -89,6 +89,19 @@ def train_start(wildcards):
     return [] if start is None else start
 
 
+def encoder_files(wildcards):
+    """Code and first weights of an encoder of the user's own, where they are files."""
+    settings = EVERY_RUN[wildcards.run].settings
+    files = (settings.encoder_code, settings.encoder_weights)
+    return [one for one in files if one is not None]
+
+
+def encoder_code(wildcards):
+    """The code alone: its first weights no longer count once it is trained."""
+    code = EVERY_RUN[wildcards.run].settings.encoder_code
+    return [] if code is None else code
+
+
 def train_weights(wildcards):
     """The backbone's file, where a classifier starts from one."""
     weights = EVERY_RUN[wildcards.run].settings.network.weights
