@@ -15,9 +15,15 @@ def run(
         int | None,
         typer.Option(help="Side of the patches it takes, in px; by default that of training.", min=1),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="The code of an own encoder that the weights name and that may be run: module:function."
+        ),
+    ] = None,
 ) -> None:
     """Write the file and print how far it is from torch."""
     from hooknet.inference.onnx_file import export_onnx
 
-    difference = export_onnx(checkpoint, out, size)
+    difference = export_onnx(checkpoint, out, size, encoder)
     print(f"{out}: probabilities differ from torch by {difference:.2g} at most")

@@ -55,6 +55,7 @@ COMMANDS = (
     "predict",
     "view",
     "check",
+    "check_encoder",
     "describe",
     "preview_batch",
     "time_stages",

@@ -8,7 +8,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from hooknet.config.dense import DenseSettings
 from hooknet.config.document import Settings
+from hooknet.config.encoder import EncoderOptions
 from hooknet.config.experiment import Count, NotNegative
+from hooknet.shapes.encoded import EncodedSettings
 from hooknet.shapes.equal import of_parameters
 from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.shapes.hooks import Hook, star_hooks
@@ -16,7 +18,7 @@ from hooknet.shapes.mrn import MRNSettings
 from hooknet.shapes.unet import UNetSettings
 
 # Settings of `network` that not all its models have, or that follow from others.
-_NOT_OF_ALL = {"filters", "parameters", "merge", "window", "heads", "hooks"}
+_NOT_OF_ALL = {"filters", "parameters", "merge", "window", "heads", "hooks", "encoder"}
 
 
 class HookSettings(Settings):
@@ -42,6 +44,7 @@ class NetworkOptions(Settings):
     window: Annotated[int, Field(ge=1, le=31)] = 5
     heads: Annotated[int, Field(ge=1, le=64)] = 4
     hooks: tuple[HookSettings, ...] | Literal["star"] | None = None
+    encoder: EncoderOptions | None = None
 
     @model_validator(mode="after")
     def _filters_or_parameters(self) -> NetworkOptions:
@@ -61,12 +64,22 @@ class NetworkOptions(Settings):
                 raise ValueError(f"{key} is for merge attention, found {self.merge}; leave the key out")
         return self
 
+    @model_validator(mode="after")
+    def _depth_of_the_encoder(self) -> NetworkOptions:
+        if self.encoder is not None and "depth" in self.model_fields_set:
+            raise ValueError(
+                f"depth {self.depth} with an encoder of strides {list(self.encoder.strides)}, which say it; leave "
+                "depth out"
+            )
+        return self
+
     @model_serializer(mode="wrap")
     def _as_used(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without keys that decide nothing: so what is read back is whole, and older weights and results still fit."""
         found: dict[str, Any] = told(self)
         unused = ["parameters" if self.parameters is None else "filters"]
         unused += [] if self.merge == "attention" else ["window", "heads"]
+        unused += ["encoder" if self.encoder is None else "depth"]
         return {key: value for key, value in found.items() if key not in unused}
 
 
@@ -84,8 +97,33 @@ class BranchedSettings(DenseSettings):
         return self.shuffle_context
 
     def read_as(self) -> dict[str, Any]:
-        """Also whether contexts are shuffled."""
-        return {**super().read_as(), "shuffle_context": self.shuffle_context}
+        """Also whether contexts are shuffled; not what weights an encoder started from, nor whether it kept them."""
+        found = {**super().read_as(), "shuffle_context": self.shuffle_context}
+        if self.network.encoder is not None:
+            found["network"]["encoder"] = self.network.encoder.model_dump(
+                mode="json", exclude={"weights", "frozen"}
+            )
+        return found
+
+    @property
+    def own_encoder(self) -> str | None:
+        """What ``network.encoder`` names."""
+        return None if self.network.encoder is None else self.network.encoder.make
+
+    @property
+    def encoder_code(self) -> str | None:
+        """That of ``network.encoder``."""
+        return None if self.network.encoder is None else self.network.encoder.file
+
+    @property
+    def encoder_weights(self) -> str | None:
+        """Those of ``network.encoder``."""
+        return None if self.network.encoder is None else self.network.encoder.weights
+
+    def named_files(self) -> dict[str, str]:
+        """Also the code and the weights of an encoder."""
+        encoder = self.network.encoder
+        return {**super().named_files(), **({} if encoder is None else encoder.named_files())}
 
     @model_validator(mode="after")
     def _branches(self) -> BranchedSettings:
@@ -131,6 +169,10 @@ class BranchedSettings(DenseSettings):
     @model_validator(mode="after")
     def _only_its_own(self) -> BranchedSettings:
         """Settings that a model does not have would be ignored in silence."""
+        if self.model == "mrn" and self.network.encoder is not None:
+            raise ValueError(
+                "network.encoder is for unet and hooknet, found model mrn; leave the key out, or use hooknet"
+            )
         if self.model != "hooknet":
             for key, default in (("merge", "concat"), ("hooks", None)):
                 if getattr(self.network, key) != default:
@@ -160,7 +202,11 @@ class BranchedSettings(DenseSettings):
             return MRNSettings(**common)
         hooks = self._hooks()
         own: dict[str, Any] = {"merge": options.merge, "window": options.window, "heads": options.heads}
-        return HookNetSettings(**common, **own, hooks=hooks, loss_weights=self.loss_weights)
+        own |= {"hooks": hooks, "loss_weights": self.loss_weights}
+        if options.encoder is None:
+            return HookNetSettings(**common, **own)
+        encoder = options.encoder.spec()
+        return EncodedSettings(**{**common, "depth": encoder.depth}, **own, encoder=encoder)
 
     def _hooks(self) -> tuple[Hook, ...] | None:
         """As they are written; None for the paper's chain."""

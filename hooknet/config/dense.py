@@ -108,6 +108,21 @@ class DenseSettings(ExperimentSettings):
         """The checkpoint whose weights a training starts from."""
         return self.train.init_from
 
+    @property
+    def own_encoder(self) -> str | None:
+        """What makes the encoder, where it is one of the user's own: code that building the network runs."""
+        return None
+
+    @property
+    def encoder_code(self) -> str | None:
+        """The file with that code, where it is named by one."""
+        return None
+
+    @property
+    def encoder_weights(self) -> str | None:
+        """The weights that an encoder of the user's own starts from, where it has one."""
+        return None
+
     def named_files(self) -> dict[str, str]:
         """Also the weights that training starts from."""
         start = self.train.init_from

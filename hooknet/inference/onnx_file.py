@@ -53,15 +53,16 @@ class TargetProbabilities(nn.Module):
         return logits.softmax(1)
 
 
-def export_onnx(path: Path, output: Path, size: int | None = None) -> float:
+def export_onnx(path: Path, output: Path, size: int | None = None, encoder: str | None = None) -> float:
     """Write the network of a checkpoint; the largest difference from torch's probabilities comes back.
 
-    ``size``: side M of the patches in px, that of training by default; the file takes no other.  ShapeError for
-    an illegal one, CheckpointError for weights that cannot be used, or a file that computes other numbers.
+    ``size``: side M of the patches in px, that of training by default; the file takes no other.  ``encoder``: the
+    code of an own encoder that may be run, as :func:`network_of`.  ShapeError for an illegal size, CheckpointError
+    for weights that cannot be used, or a file that computes other numbers.
     """
     _check_packages(path)
     checkpoint = load_checkpoint(path)
-    network = network_of(checkpoint, path)
+    network = network_of(checkpoint, path, encoder)
     size = network.settings.patch_size if size is None else size
     network.shape.output_size(size)  # raises for a size that a pooling or a crop would misalign
     model = TargetProbabilities(network).eval()
@@ -90,8 +91,11 @@ def export_onnx(path: Path, output: Path, size: int | None = None) -> float:
     return difference
 
 
-def network_of(checkpoint: Checkpoint, path: Path) -> Network:
-    """The network of a checkpoint, from what stands in it alone; on the CPU, in eval mode."""
+def network_of(checkpoint: Checkpoint, path: Path, encoder: str | None = None) -> Network:
+    """The network of a checkpoint, from what stands in it alone; on the CPU, in eval mode.
+
+    Code of an own encoder that a checkpoint names is run only where ``encoder`` names the same; CheckpointError else.
+    """
     try:
         section = checkpoint.spec["settings"]
         settings = kind_of(section).model_validate(section)
@@ -105,6 +109,12 @@ def network_of(checkpoint: Checkpoint, path: Path) -> Network:
         raise CheckpointError(
             f"{path}: found model {settings.model}, only networks that predict a class per pixel are exported; "
             "give the weights of one"
+        )
+    named = settings.own_encoder
+    if named is not None and named != encoder:
+        raise CheckpointError(
+            f"{path}: its network has the encoder {named!r}, whose code would be run; give --encoder {named} if you "
+            "trust it"
         )
     try:
         of = settings.network_settings(classes, checkpoint.spec.get("channels", 3))

@@ -50,7 +50,7 @@ def fitting_checkpoint(run: Run, path: Path, slides: Sequence[str], wanted: Mapp
 def _as_wanted(found: Any, wanted: Any) -> Any:
     """Of a section what the wanted one names; False for a switch that older checkpoints do not know."""
     if isinstance(found, dict) and isinstance(wanted, dict):
-        return {key: value for key, value in found.items() if key in wanted}
+        return {key: _as_wanted(value, wanted[key]) for key, value in found.items() if key in wanted}
     return False if found is None and isinstance(wanted, bool) else found
 
 

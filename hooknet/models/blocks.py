@@ -80,12 +80,14 @@ class UpBlock(Convolutions):
         super().__init__(skipped + outgoing, outgoing, style)
         self["up"] = glorot_uniform(nn.Conv2d(below, outgoing, 3, padding=style.padding))
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """(B, below, s, s) and (B, skipped, t, t), t >= 2 s less what is not padded -> (B, outgoing, u, u).
 
-        The block sees the channels of the cropped skip first.
+        The block sees the channels of the cropped skip first; None where there is none.
         """
         x = self.activation(self["up"](functional.interpolate(x, scale_factor=2.0, mode="nearest")))
+        if skip is None:
+            return self.convolve(x)
         return self.convolve(torch.cat([centre_crop(skip, x.shape[-1]), x], dim=1))
 
 

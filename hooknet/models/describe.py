@@ -10,6 +10,7 @@ from hooknet.config.experiment import ExperimentSettings
 from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.refiner import RefinerSettings
 from hooknet.shapes.classifier import ClassifierShape
+from hooknet.shapes.encoded import EncodedSettings, EncoderSpec
 from hooknet.shapes.hdc import STREAMS, HDCShape
 from hooknet.shapes.hooks import branch_name
 from hooknet.shapes.refiner import RefinerShape
@@ -97,10 +98,20 @@ def describe(model: str, settings: UNetSettings, largest_tile: int | None, rim: 
         f"patch {spec.size} px in, {spec.output_size} px out; F = {settings.filters}, depth {settings.depth}, "
         f"batch norm {'on' if settings.batch_norm else 'off'}, {settings.activation}",
     ]
+    if isinstance(settings, EncodedSettings):
+        lines.append(_encoder(settings.encoder))
     for branch, spacing in enumerate(settings.spacings):
         view, weight = shape.fields_of_view[branch], settings.all_loss_weights[branch]
         lines.append(f"{branch_name(branch)}: {spacing:g} µm/px, sees {view:g} µm, loss weight {weight:g}")
     return "\n".join([*lines, "", *_stages(shape), "", *_work(shape, largest_tile or LARGEST_TILE, rim)])
+
+
+def _encoder(of: EncoderSpec) -> str:
+    end = "all of a view, so that tiles may show" if of.rim is None else f"{of.rim} px into a view"
+    return (
+        f"encoder {of.make}: {of.parameters:,} parameters a branch{', frozen' if of.frozen else ''}; views in units of "
+        f"{of.unit} px, what lies beyond reaches {end}"
+    )
 
 
 def _stages(shape: UNetShape) -> Iterator[str]:

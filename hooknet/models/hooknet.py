@@ -25,24 +25,29 @@ class Branch(nn.ModuleDict):
 
     def __init__(self, shape: HookNetShape, branch: int) -> None:
         super().__init__()
-        of = shape.settings
-        style = Style(of.convolutions, of.activation, of.batch_norm)
+        of, style = shape.settings, self._style(shape.settings)
         self.depth = of.depth
         self.finest = of.finest_depths[branch]
         self.given = {hook.source_depth for hook in of.all_hooks if hook.source == branch}
         self.hooks: dict[int, list[tuple[Hook, str]]] = {}  # depth -> what enters there, and its merge
+        self._add_encoder(of, style)
+        self._add_merges(shape, branch, of.depth)
+        for depth in reversed(range(self.finest, of.depth)):
+            below = shape.map_width(branch, depth + 1)
+            self[f"dec{depth}"] = UpBlock(below, of.block_width(depth), style, shape.skip_width(depth))
+            self._add_merges(shape, branch, depth)
+        if branch in shape.output_branches:
+            self["out"] = glorot_uniform(nn.Conv2d(shape.map_width(branch, 0), of.classes, 1))
+
+    def _style(self, of: HookNetSettings) -> Style:
+        return Style(of.convolutions, of.activation, of.batch_norm)
+
+    def _add_encoder(self, of: HookNetSettings, style: Style) -> None:
         incoming = of.channels
         for depth in range(of.depth):
             self[f"enc{depth}"] = Block(incoming, of.block_width(depth), style)
             incoming = of.block_width(depth)
         self["mid"] = Block(incoming, of.block_width(of.depth), style)
-        self._add_merges(shape, branch, of.depth)
-        for depth in reversed(range(self.finest, of.depth)):
-            below = shape.map_width(branch, depth + 1)
-            self[f"dec{depth}"] = UpBlock(below, of.block_width(depth), style, of.block_width(depth))
-            self._add_merges(shape, branch, depth)
-        if branch in shape.output_branches:
-            self["out"] = glorot_uniform(nn.Conv2d(shape.map_width(branch, 0), of.classes, 1))
 
     def _add_merges(self, shape: HookNetShape, branch: int, depth: int) -> None:
         of = shape.settings
@@ -63,12 +68,8 @@ class Branch(nn.ModuleDict):
         And the logits, None for a branch without loss.  ``finest``: the decoder depth to stop at, None for all
         that is built; logits come from depth 0 only.
         """
-        skips = []
-        for depth in range(self.depth):
-            x = self[f"enc{depth}"](x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = self._merge(self["mid"](x), self.depth, maps)
+        skips, x = self._encode(x)
+        x = self._merge(x, self.depth, maps)
         own = {}
         last = self.finest if finest is None else finest
         for depth in reversed(range(last, self.depth)):
@@ -76,6 +77,15 @@ class Branch(nn.ModuleDict):
             if depth in self.given:  # others are let go: at large tiles they weigh more than the network
                 own[depth] = x
         return own, self["out"](x) if last == 0 and "out" in self else None
+
+    def _encode(self, x: Tensor) -> tuple[list[Tensor | None], Tensor]:
+        """The maps that are skipped over, one a depth, and that of the bottleneck."""
+        skips: list[Tensor | None] = []
+        for depth in range(self.depth):
+            x = self[f"enc{depth}"](x)
+            skips.append(x)
+            x = functional.max_pool2d(x, 2)
+        return skips, self["mid"](x)
 
     def _merge(self, x: Tensor, depth: int, maps: Mapping[tuple[int, int], Tensor]) -> Tensor:
         for hook, name in self.hooks[depth]:
@@ -92,8 +102,11 @@ class HookNet(Network):
         super().__init__(settings)
         # The official code makes its layers coarsest branch first; so do we, for equal order of parameters.
         for branch in reversed(range(len(settings.spacings))):
-            self[branch_name(branch)] = Branch(settings.shape, branch)
+            self[branch_name(branch)] = self._branch(branch)
         self._set_momentum(settings.batch_norm_momentum)
+
+    def _branch(self, branch: int) -> Branch:
+        return Branch(self.settings.shape, branch)
 
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
         """Concentric patches (B, C, M, M) of 0..1, target first -> logits (B, K, m, m) per output branch."""

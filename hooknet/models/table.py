@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from hooknet.errors import ConfigError
+from hooknet.models.encoded import EncodedNet
 from hooknet.models.hdc.network import HDCHRNet
 from hooknet.models.hooknet import HookNet
 from hooknet.models.mrn import MRN
 from hooknet.models.network import Network
 from hooknet.shapes.dense import DenseNetwork
+from hooknet.shapes.encoded import EncodedSettings
 from hooknet.shapes.hdc import HDCSettings
 from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.shapes.mrn import MRNSettings
@@ -22,7 +24,7 @@ def unet(settings: DenseNetwork) -> Network:
     """A U-Net at one spacing; ConfigError for more."""
     if len(settings.spacings) != 1:
         raise ConfigError(f"unet with {len(settings.spacings)} spacings; give one, or use model hooknet")
-    return HookNet(_of(HookNetSettings, settings))
+    return _hooknet(settings)
 
 
 def hooknet(settings: DenseNetwork) -> Network:
@@ -31,6 +33,13 @@ def hooknet(settings: DenseNetwork) -> Network:
         raise ConfigError(
             f"hooknet with {len(settings.spacings)} spacing; give two or more, or use model unet"
         )
+    return _hooknet(settings)
+
+
+def _hooknet(settings: DenseNetwork) -> Network:
+    """Of own encoders, which runs their code, or of the official ones."""
+    if isinstance(settings, EncodedSettings):
+        return EncodedNet(settings)
     return HookNet(_of(HookNetSettings, settings))
 
 

@@ -38,7 +38,7 @@ class HookNetSettings(UNetSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_hooks(self.all_hooks, self.spacings, self.depth)
-        decoder_sizes(self.patch_size, self.depth, self.convolutions, self.hooked)
+        self.check_size(self.patch_size)
         weights = self.all_loss_weights
         if len(weights) != len(self.spacings) or not all(0 <= weight < inf for weight in weights):
             raise ShapeError(
@@ -67,7 +67,7 @@ class HookNetSettings(UNetSettings):
             if margin >= self.reach:
                 continue
             while self.shape.hook_margin(hook, size) < self.reach:
-                size += 2 ** (self.depth + 1)
+                size += self.size_step
             raise ShapeError(
                 f"a window of {self.window} px reaches {self.reach} px around a hooked map, and a {self.patch_size} px "
                 f"patch leaves {margin}; use patches of {size} px, or a window of {2 * margin + 1} px"
@@ -77,6 +77,15 @@ class HookNetSettings(UNetSettings):
     def shape(self) -> HookNetShape:
         """The sizes, channels and work that follow."""
         return HookNetShape(self)
+
+    @property
+    def size_step(self) -> int:
+        """Patches of sizes so far apart have one pooling grid about their centres."""
+        return int(2 ** (self.depth + 1))
+
+    def check_size(self, patch_size: int) -> None:
+        """ShapeError, with the nearest legal size, for patches that a pooling or a crop would misalign."""
+        decoder_sizes(patch_size, self.depth, self.convolutions, self.hooked)
 
     @property
     def all_hooks(self) -> tuple[Hook, ...]:
@@ -157,6 +166,10 @@ class HookNetShape(UNetShape):
         """``hook`` as in the official code, then ``hook1`` ...: unique within the branch it enters."""
         position = [h for h in self.settings.all_hooks if h.target == hook.target].index(hook)
         return f"hook{position or ''}"
+
+    def skip_width(self, depth: int) -> int:
+        """Channels of the encoder's map that is skipped over to the decoder at one depth."""
+        return self.settings.block_width(depth)
 
     def map_width(self, branch: int, depth: int) -> int:
         """Channels of the decoder's map at one depth, with those of hooks into it."""

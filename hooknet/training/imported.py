@@ -12,6 +12,7 @@ from hooknet.io.atomic import remove_stale
 from hooknet.models.checkpoint import restore, save_checkpoint
 from hooknet.models.keras_file import read_keras
 from hooknet.models.table import build_model
+from hooknet.shapes.encoded import EncodedSettings
 from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.training.weights import checkpoint_spec
 
@@ -28,6 +29,11 @@ def import_keras(run: DenseRun, weights: Path, input_scale: int, out: Path) -> N
         raise CheckpointError(
             f"{weights}: experiment {run.experiment} is of model {run.settings.model}, Keras weights are of a unet "
             "or hooknet; give such an experiment"
+        )
+    if isinstance(settings, EncodedSettings):
+        raise CheckpointError(
+            f"{weights}: experiment {run.experiment} has an encoder of its own, which no Keras weights are of; leave "
+            "network.encoder out"
         )
     if settings.merge == "attention":
         raise CheckpointError(

@@ -17,6 +17,8 @@ from hooknet.data.slide_images import SlideFile
 from hooknet.models.backbone_files import read_backbone
 from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.classifier import PatchClassifier
+from hooknet.models.encoded import EncodedNet
+from hooknet.models.encoders import encoder_weights
 from hooknet.models.network import Network
 from hooknet.models.refiners.renorm import BatchRenorm2d
 from hooknet.models.refiners.table import build_refiner
@@ -31,6 +33,10 @@ def new_network(run: DenseRun) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         network = build_model(run.settings.model, run.network)
+    weights = run.settings.encoder_weights
+    if weights is not None and isinstance(network, EncodedNet):
+        network.load_encoders(encoder_weights(Path(weights)), Path(weights))
+        logger.info("encoders start from %s", weights)
     start = run.settings.train.init_from
     if start is not None:
         restore(network, load_checkpoint(start).state_dict, start)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import yaml
 from hooknet.config.experiments import ExperimentsFile, kind_of
 from hooknet.config.project import load_project, missing_files
 from hooknet.groundtruth.cohort import assign, check_classes
+from hooknet.models.encoder_check import look_at
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "config" / "examples"
@@ -59,6 +61,7 @@ def test_every_example_is_looked_at():
         "glas_h2g",
         "glas_hdc",
         "hearts",
+        "own_encoder",
         "phantom_h2g",
         "phantom_hdc",
         "phantom_study",
@@ -329,3 +332,12 @@ def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_pat
         "'results/runs/hooknet_0.62_2.48-seed1-fold0/best.ckpt'; correct the path (paths start at the working "
         "directory)"
     )
+
+
+def test_own_encoders_are_stated_as_they_are():
+    found = example("own_encoder").experiments
+    assert {one.model for one in found.values()} == {"unet", "hooknet"}
+    for one in found.values():
+        # Where it is not as stated, the section is not what check-encoder prints.
+        own = look_at(one.network.encoder.make, one.network.encoder.options, None, 3)
+        assert replace(own.spec, options=one.network.encoder.spec().options) == one.network.encoder.spec()

@@ -4,7 +4,8 @@ import pytest
 from hooknet.config.branched import BranchedSettings
 from hooknet.config.experiment import AugmentOptions
 from hooknet.config.project import load_project
-from hooknet.errors import ConfigError
+from hooknet.errors import ConfigError, ShapeError
+from hooknet.shapes.encoded import EncoderSpec
 from hooknet.shapes.hooks import Hook
 
 HOOKNET = {"model": "hooknet", "spacings": [0.5, 8.0]}
@@ -279,3 +280,58 @@ def test_attention_has_a_window_and_heads_and_other_merges_have_none(tmp_path):
     ]:
         assert complaint(tmp_path, **own, network=network) == message
     assert "network.merge is for hooknet" in complaint(tmp_path, network=attends)
+
+
+ENCODER = {"make": "a.b:c", "strides": [2, 8], "channels": [3, 4], "parameters": 9}
+
+
+def test_an_own_encoder_replaces_those_of_all_branches():
+    own = {**ENCODER, "strides": [4, 16], "unit": 16}
+    with pytest.raises(
+        ShapeError, match=r"a 284 px patch for encoder a\.b:c is no multiple of 32 px; use 288 px"
+    ):
+        of_parameters("hooknet", (0.5, 8.0), encoder=own).network_settings(3)
+    settings = of_parameters("hooknet", (0.5, 8.0), filters=2, encoder=own)
+    found = settings.model_copy(update={"patch_size": 288}).network_settings(3)
+    assert (found.depth, found.filters, found.patch_size) == (4, 2, 288)
+    assert found.encoder == EncoderSpec("a.b:c", (4, 16), (3, 4), 16, None, 9)
+
+
+def test_settings_of_own_encoders_that_contradict_each_other_are_one_line(tmp_path):
+    def told(**network):
+        return complaint(tmp_path, patch_size=64, network={"encoder": ENCODER, **network})
+
+    at = "experiments.one.network"
+    assert told(depth=3) == f"{at}: depth 3 with an encoder of strides [2, 8], which say it; leave depth out"
+    assert told(encoder={**ENCODER, "strides": [2, 6]}) == (
+        "experiments.one: encoder a.b:c of strides [2, 6]; give powers of two, finest first"
+    )
+    assert told(encoder={**ENCODER, "make": "a.b"}) == (
+        f"{at}.encoder.make: found 'a.b', wanted module:function or path/to/file.py:function"
+    )
+    assert "options.deep.bool: found [1], wanted true or false" in told(
+        encoder={**ENCODER, "options": {"deep": [1]}}
+    )
+    own = {"model": "mrn", "spacings": [0.5, 2.0], "patch_size": 64}
+    assert complaint(tmp_path, **own, network={"encoder": ENCODER}) == (
+        "experiments.one: network.encoder is for unet and hooknet, found model mrn; leave the key out, or use hooknet"
+    )
+
+
+def test_what_is_stored_of_an_encoder_is_read_again_and_weights_do_not_ask_where_they_started():
+    files = {"make": "x.py:f", "weights": "w.pt", "frozen": True}
+    settings = of_parameters("hooknet", (0.5, 8.0), encoder={**ENCODER, **files})
+    stored = settings.model_dump(mode="json")
+    assert "depth" not in stored["network"]
+    again = BranchedSettings.model_validate(stored)
+    assert again == settings
+    assert not {"weights", "frozen"} & set(settings.read_as()["network"]["encoder"])
+    assert settings.named_files() == {"network.encoder.make": "x.py", "network.encoder.weights": "w.pt"}
+    assert (settings.own_encoder, settings.encoder_code, settings.encoder_weights) == (
+        "x.py:f",
+        "x.py",
+        "w.pt",
+    )
+    plain = of_parameters("unet", (0.5,))
+    assert "encoder" not in plain.read_as()["network"]
+    assert (plain.own_encoder, plain.encoder_code, plain.encoder_weights) == (None, None, None)

@@ -10,7 +10,7 @@ from made_workflow import BIN, ENVIRONMENT, ROOT, jobs, snakemake
 from hooknet.cli.main import COMMANDS
 
 FOR_PEOPLE = {
-    "predict", "view", "check", "describe", "preview_batch", "time_stages", "make_demo_volumes",
+    "predict", "view", "check", "check_encoder", "describe", "preview_batch", "time_stages", "make_demo_volumes",
     "import_volumes", "import_keras", "export_onnx",
 }  # fmt: skip
 # Of systems of stages, which the demo has none of (see test_stages.py).

@@ -12,6 +12,7 @@ rule infer_bundle:
         tissue=bundle_tissue,
         masks=bundle_masks,
         labels=bundle_labels,
+        encoder=encoder_code,
     output:
         folder=temp(directory("results/runs/{run}/bundles/{bundle}")),
     log:

@@ -12,6 +12,7 @@ rule infer:
         tissue=infer_tissue,
         mask=infer_mask,
         labels=infer_labels,
+        encoder=encoder_code,
     output:
         map="results/runs/{run}/maps/{slide}.tif",
     log:

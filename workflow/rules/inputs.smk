@@ -91,6 +91,19 @@ def train_start(wildcards):
     return [] if start is None else start
 
 
+def encoder_files(wildcards):
+    """Code and first weights of an encoder of the user's own, where they are files."""
+    settings = EVERY_RUN[wildcards.run].settings
+    files = (settings.encoder_code, settings.encoder_weights)
+    return [one for one in files if one is not None]
+
+
+def encoder_code(wildcards):
+    """The code alone: its first weights no longer count once it is trained."""
+    code = EVERY_RUN[wildcards.run].settings.encoder_code
+    return [] if code is None else code
+
+
 def train_weights(wildcards):
     """The backbone's file, where a classifier starts from one."""
     weights = EVERY_RUN[wildcards.run].settings.network.weights
@@ -187,19 +200,19 @@ def all_quantities(wildcards):
 
 
 def overview_slides(wildcards):
-    return [slide.slide for slide in test_slides(RUNS[wildcards.run])]
+    return [slide.slide for slide in test_slides(EVERY_RUN[wildcards.run])]
 
 
 def overview_maps(wildcards):
     name = wildcards.run
-    return [layout.map_path(name, slide.id) for slide in test_slides(RUNS[name])]
+    return [layout.map_path(name, slide.id) for slide in test_slides(EVERY_RUN[name])]
 
 
 def overview_quantities(wildcards):
     name = wildcards.run
     return [
         layout.measures_path(name, "quantities", slide.id)
-        for slide in test_slides(RUNS[name])
+        for slide in test_slides(EVERY_RUN[name])
     ]
 
 
@@ -207,7 +220,7 @@ def all_overviews(wildcards):
     """A page of the maps of each network whose weights are used as they are."""
     return [
         layout.overview_path(name)
-        for name, run in RUNS.items()
+        for name, run in all_runs().items()
         if isinstance(run, DenseRun) and not run.settings.is_trained
     ]
 
@@ -217,7 +230,7 @@ def dataset_cards(wildcards):
     return [
         layout.card_path(name)
         for name in dataset_runs(wildcards)
-        if isinstance(RUNS[name], DenseRun) and RUNS[name].settings.is_trained
+        if isinstance(EVERY_RUN[name], DenseRun) and EVERY_RUN[name].settings.is_trained
     ]
 
 

@@ -118,7 +118,7 @@ def infer_settings(wildcards):
 
 def overview_settings(wildcards):
     """Names, classes and slides; which slides there are stands among the inputs."""
-    run = RUNS[wildcards.run]
+    run = EVERY_RUN[wildcards.run]
     classes = [(one.name, one.colour) for one in run.dataset.label_map.classes]
     slides = [
         one.model_dump(mode="json", include={"id", "slide", "spacing"})

@@ -12,6 +12,7 @@ rule train:
         masks=train_masks,
         centres=train_centres,
         start=train_start,
+        encoder=encoder_files,
     output:
         best="results/runs/{run}/best.ckpt",
         last="results/runs/{run}/last.ckpt",
