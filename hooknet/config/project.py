@@ -14,17 +14,10 @@ from hooknet.config.checks import check_experiment, check_search
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.document import Settings, nearest, read_document
 from hooknet.config.experiment import ExperimentSettings
-<<<<<<< HEAD
 from hooknet.config.run import DenseRun, RefinerRun, Run, make_run
 from hooknet.config.search import SearchSettings
 from hooknet.config.searches import Search
 from hooknet.config.sections import load_datasets, load_experiments
-=======
-from hooknet.config.experiments import KINDS, ExperimentsFile, kind_of
-from hooknet.config.folders import folder_rows, is_folder
-from hooknet.config.run import RefinerRun, Run, make_run
-from hooknet.config.sheets import read_sheet
->>>>>>> 7abba8a75d7aa7acea9fd78a8ebb3e0dac2752b3
 from hooknet.config.stages import with_parents
 from hooknet.config.types import ON_ERROR, OnError
 from hooknet.errors import ConfigError
@@ -245,85 +238,6 @@ def _on_error(path: Path, document: dict[str, Any]) -> OnError:
     return found
 
 
-<<<<<<< HEAD
-=======
-def _load_datasets(path: Path, document: dict[str, Any]) -> dict[str, DatasetSettings]:
-    for key in document:
-        if key not in KEYS:
-            raise ConfigError(f"{place(path, '', (key,))}: unknown key; {nearest(key, list(KEYS))}")
-    sections = document.get("datasets")
-    if not isinstance(sections, dict) or not sections:
-        found = "nothing" if sections is None else repr(sections)
-        raise ConfigError(f"{path}: datasets: found {found}, wanted a mapping of names to datasets")
-    seen: dict[str, str] = {}
-    for name in sections:
-        # Two names that differ in case only are one folder on some disks.
-        if seen.setdefault(name.lower(), name) != name:
-            raise ConfigError(
-                f"{path}: datasets {seen[name.lower()]!r} and {name!r} differ in case only; rename one"
-            )
-    return {str(name): _load_dataset(path, str(name), section) for name, section in sections.items()}
-
-
-def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
-    key = f"datasets.{name}"
-    if re.fullmatch(SAFE_NAME, name) is None:
-        raise ConfigError(f"{place(path, key, ())}: found {name!r}, wanted {PATTERNS[SAFE_NAME]}")
-    sheet = None
-    if isinstance(section, dict) and isinstance(section.get("slides"), str):
-        source = Path(section["slides"])
-        if is_folder(section["slides"]):
-            section = {**section, "slides": folder_rows(section["slides"], f"{path}: {key}.slides")}
-        else:
-            sheet = read_sheet(source, f"{path}: {key}.slides")
-            section = {**section, "slides": list(sheet.rows)}
-
-    def locate(location: Location) -> str:
-        if sheet is None or len(location) < 2 or location[0] != "slides":
-            return place(path, key, location)
-        return place(f"{source}: line {sheet.lines[int(location[1])]}", "", location[2:])
-
-    return build(DatasetSettings, section, path, key, locate)
-
-
-def _load_experiments(path: Path) -> dict[str, ExperimentSettings]:
-    document = read_document(path)
-    sections = build(ExperimentsFile, document, path, "").experiments
-    return {name: _load_experiment(path, document, name, section) for name, section in sections.items()}
-
-
-def _load_experiment(
-    path: Path, document: dict[str, Any], name: str, section: dict[str, Any]
-) -> ExperimentSettings:
-    own, defaults = document["experiments"][name], document.get("defaults")
-    model = section.get("model")
-
-    def locate(location: Location) -> str:
-        """Where it was written: in the experiment, or in the defaults that it starts from."""
-        if location and not _holds(own, location):
-            if isinstance(model, str) and _holds(defaults, (model, *location)):
-                return place(path, "defaults", (model, *location))
-            if _holds(defaults, location):
-                return place(path, "defaults", location)
-        return place(path, f"experiments.{name}", location)
-
-    if isinstance(model, str) and model not in KINDS:
-        raise ConfigError(f"{locate(('model',))}: found {model!r}; {nearest(model, list(KINDS))}")
-    return build(kind_of(section), section, path, f"experiments.{name}", locate)
-
-
-def _holds(section: Any, location: Location) -> bool:
-    """Whether a mapping has something at a location; lists are not looked into."""
-    for part in location:
-        if isinstance(section, list):
-            return True
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
-
-
->>>>>>> 7abba8a75d7aa7acea9fd78a8ebb3e0dac2752b3
 def _check_phantoms(path: Path, datasets: dict[str, DatasetSettings]) -> None:
     """The workflow draws phantoms to fixed places, so their ids differ and their files are those."""
     seen: dict[str, str] = {}

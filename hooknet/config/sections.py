@@ -19,6 +19,7 @@ from hooknet.config.document import (
 )
 from hooknet.config.experiment import ExperimentSettings
 from hooknet.config.experiments import KINDS, ExperimentsFile, kind_of
+from hooknet.config.folders import folder_rows, is_folder
 from hooknet.config.search import SearchSettings
 from hooknet.config.sheets import read_sheet
 from hooknet.errors import ConfigError
@@ -53,8 +54,11 @@ def _load_dataset(path: Path, name: str, section: Any) -> DatasetSettings:
     sheet = None
     if isinstance(section, dict) and isinstance(section.get("slides"), str):
         source = Path(section["slides"])
-        sheet = read_sheet(source, f"{path}: {key}.slides")
-        section = {**section, "slides": list(sheet.rows)}
+        if is_folder(section["slides"]):
+            section = {**section, "slides": folder_rows(section["slides"], f"{path}: {key}.slides")}
+        else:
+            sheet = read_sheet(source, f"{path}: {key}.slides")
+            section = {**section, "slides": list(sheet.rows)}
 
     def locate(location: Location) -> str:
         if sheet is None or len(location) < 2 or location[0] != "slides":

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-<<<<<<< HEAD
-from typing import Any
-=======
 from pathlib import Path
->>>>>>> 7abba8a75d7aa7acea9fd78a8ebb3e0dac2752b3
+from typing import Any
 
 import numpy as np
 import pandas as pd
