@@ -28,7 +28,7 @@ NAMES = (
     "workflow",
 )
 # By name only.
-LONG = ("scale", "flat_memory")
+LONG = ("scale", "flat_memory", "fields_of_view")
 
 
 def main(names: list[str]) -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 from hooknet.config import layout
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.search import SearchSettings
-from hooknet.config.searches import Search
+from hooknet.config.searches import Search, read_rungs
 from hooknet.coordinates import PatchSpec
 from hooknet.data.index import SlideFiles
 from hooknet.demo.cohort import PhantomSettings, make_slide
@@ -46,7 +46,7 @@ SETTINGS: Final = {
     "patch_size": 252,
     "network": {"filters": 8, "depth": 4, "batch_norm_momentum": 0.9, "hooks": "star"},
     "train": {
-        "epochs": 24, "steps": 20, "batch": 8, "learning_rate": 2e-3, "l2": 1e-5, "validation_patches": 150,
+        "epochs": 32, "steps": 20, "batch": 8, "learning_rate": 2e-3, "l2": 1e-5, "validation_patches": 150,
         "threads": 1, "workers": 0,
     },
     "augment": {"elastic_um": 0},
@@ -107,9 +107,8 @@ def slides_of(folder: Path, search: Search, spec: PatchSpec, split: str) -> list
 def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tuple[str, int], float]]:
     """The decision, and the seconds of every trial and rung."""
     seconds: dict[tuple[str, int], float] = {}
-    rungs = search.settings.rungs
 
-    def train(name: str, rung: int) -> None:
+    def train(name: str, rung: int, epochs: int) -> None:
         run = search.runs[name]
         training, validation = (slides_of(slides, search, run.patch_spec, split) for split in SPLITS)
         to = layout.rung_folder(search.name, name, rung)
@@ -123,13 +122,14 @@ def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tu
         seconds[name, rung] = time.perf_counter() - start
 
     for name in search.singles:
-        train(name, 0)
+        train(name, 0, search.settings.rungs.epochs[0])
     rank_views(search, layout.ranking_folder(search.name), layout.trials_path(search.name, 0))
+    rungs = read_rungs(layout.trials_path(search.name, 0))
     for rung in range(rungs.last + 1):
         trials = json.loads(layout.trials_path(search.name, rung).read_text())["trials"]
         for name in trials:
             if (name, rung) not in seconds:
-                train(name, rung)
+                train(name, rung, rungs.epochs[rung])
         if rung < rungs.last:
             table, following = (
                 layout.rung_table_path(search.name, rung),
@@ -147,7 +147,7 @@ def measure(context: Context, seed: int) -> dict[str, object]:
     draw(slides, seed, context)
     search = search_of(context, seed)
     decision, seconds = run_search(search, slides)
-    winner, rungs = str(decision["winner"]), search.settings.rungs
+    winner, rungs = str(decision["winner"]), read_rungs(layout.trials_path(search.name, 0))
     # Its own pace: seconds of its last rung, over the epochs that this added.
     added = rungs.epochs[-1] - rungs.epochs[-2]
     pace = seconds[winner, rungs.last] / added

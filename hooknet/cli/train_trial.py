@@ -28,7 +28,9 @@ from hooknet.cli.options import (
 
 def run(
     run: RunName,
-    rung: Annotated[int, typer.Option(min=0, help="Number of the rung, from 0.")],
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs at the end of the rung, those of rungs before included.")
+    ],
     slides_folder: SlidesFolder,
     splits: Splits,
     best: Best,
@@ -49,10 +51,11 @@ def run(
     from hooknet.training.trials import TrialFiles, train_trial
 
     everything = project(datasets, experiments)
-    search = everything.search_of(run)
-    chosen, rungs = search.runs[run], search.settings.rungs
-    if rung > rungs.last:
-        raise ConfigError(f"search {search.name}: no rung {rung}; its last is {rungs.last}")
+    chosen = everything.search_of(run).runs[run]
+    if epochs > chosen.settings.train.epochs:
+        raise ConfigError(
+            f"trial {run}: {epochs} epochs, but a full training has {chosen.settings.train.epochs}; ask for fewer"
+        )
     assigned = read_splits(splits)
     training, validation = (
         slide_files(chosen.patch_spec, chosen.slides(split, assigned), slides_folder)
@@ -60,4 +63,4 @@ def run(
     )
     files = TrialFiles(TrainFiles(best, None, metrics, state, kept=kept), points, earlier)
     with staged(one.slide for one in (*training, *validation)):
-        train_trial(chosen, training, validation, files, rungs.epochs[rung])
+        train_trial(chosen, training, validation, files, epochs)

@@ -111,3 +111,20 @@ def share_out(
         f"its budget gives {sizes[0]} trials not one of {epochs} epochs each; raise train.epochs (and lower "
         "train.steps), raise the budget, or lower `entrants`"
     )
+
+
+def stretched(
+    first: int, sizes: tuple[int, ...], entrants: int, wanted: float, epochs: int, work: Work
+) -> Rungs:
+    """The longest rungs of ``sizes`` after a first of ``first`` epochs, in geometric steps, none above ``epochs``.
+
+    For when it is known how many combinations enter: what the others would have cost makes later rungs longer.
+    """
+    steps = len(sizes) - 1
+    for last in range(epochs, first, -1):
+        rungs = Rungs(
+            tuple(round(first * (last / first) ** (number / steps)) for number in range(len(sizes))), sizes
+        )
+        if work.of(rungs, entrants) <= wanted:
+            return rungs
+    return Rungs(tuple(min(epochs, first + number) for number in range(len(sizes))), sizes)

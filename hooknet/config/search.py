@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from hooknet.config.branched import BranchedSettings, NetworkOptions
-from hooknet.config.candidates import Candidate, Rungs, Work, rung_sizes, share_out, single
+from hooknet.config.candidates import Candidate, Rungs, Work, rung_sizes, share_out, single, stretched
 from hooknet.config.dense import InferOptions, TrainOptions
 from hooknet.config.document import Settings
 from hooknet.config.experiment import AugmentOptions, Count, NotNegative
@@ -97,13 +97,19 @@ class SearchSettings(Settings):
 
     @property
     def rungs(self) -> Rungs:
-        """How long trials are trained, and how many; ConfigError where the budget is too small.
+        """How long trials are trained, and how many, where all entrants enter; ConfigError for too small a budget.
 
         Counted in multiplications: the budget holds whichever candidate is trained in full.
         """
         sizes = rung_sizes(len(self.singles) + self.all_entrants, self.reduction)
         wanted = self.budget * self.train.epochs
         return share_out(sizes, self.all_entrants, self.reduction, wanted, self.train.epochs, self.work)
+
+    def rungs_of(self, entrants: int) -> Rungs:
+        """The rungs when so many combinations enter: the first as planned, the others as long as the budget allows."""
+        sizes = rung_sizes(len(self.singles) + entrants, self.reduction)
+        wanted = self.budget * self.train.epochs
+        return stretched(self.rungs.epochs[0], sizes, entrants, wanted, self.train.epochs, self.work)
 
     @cached_property
     def work(self) -> Work:

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from hooknet.config import layout
-from hooknet.config.candidates import Candidate
+from hooknet.config.candidates import Candidate, Rungs
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.run import DenseRun
 from hooknet.config.search import SearchSettings
+from hooknet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,15 @@ def finalists(path: Path) -> list[str]:
         return []
     found = record.get("trained_in_full") if isinstance(record, Mapping) else None
     return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def read_rungs(path: Path) -> Rungs:
+    """The rungs as rank-views has laid them out; ConfigError for anything else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        epochs, sizes = (tuple(int(one) for one in record[key]) for key in ("epochs", "sizes"))
+        if len(epochs) != len(sizes) or len(sizes) < 2:
+            raise ValueError("epochs and sizes do not go together")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: says no rungs ({error}); make it again with rank-views") from None
+    return Rungs(epochs, sizes)

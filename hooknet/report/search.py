@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from hooknet.config import layout
-from hooknet.config.searches import Search
+from hooknet.config.searches import Search, read_rungs
 from hooknet.evaluation.system import MACRO
 from hooknet.io.records import read_json
 from hooknet.report.data import ReportClass, ReportSearch
@@ -39,7 +39,7 @@ class Searched:
 def read_search(search: Search) -> ReportSearch:
     """What a decided search has left behind."""
     folder = layout.ranking_folder(search.name)
-    last = search.settings.rungs.last
+    last = read_rungs(layout.trials_path(search.name, 0)).last
     paths = [
         *(layout.rung_table_path(search.name, rung) for rung in range(last)),
         layout.last_rung_path(search.name),

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from hooknet.config import layout
-from hooknet.config.candidates import Candidate
-from hooknet.config.searches import Search
+from hooknet.config.candidates import Candidate, Rungs
+from hooknet.config.searches import Search, read_rungs
 from hooknet.errors import ConfigError, MaskError
 from hooknet.io.atomic import atomic
 from hooknet.io.points import Points, read_points
@@ -40,7 +40,9 @@ def rank_views(search: Search, output: Path, trials: Path) -> None:
     _write(output / CURVES, curves(views))
     _write(output / OVERLAPS, overlap(views))
     _write(output / TABLE, table)
-    _write_trials(trials, search, 0, [*search.singles, *(search.name_of(one) for one in enter)])
+    names = [*search.singles, *(search.name_of(one) for one in enter)]
+    rungs = search.settings.rungs_of(len(enter))
+    write_json(trials, {"search": search.name, "trials": names, "epochs": rungs.epochs, "sizes": rungs.sizes})
     for row in table.itertuples():
         logger.info(
             "%d. %s: pooled macro F1 %.3f%s", row.rank, row.view, row.pooled_f1, ", enters" * bool(row.enters)
@@ -49,7 +51,7 @@ def rank_views(search: Search, output: Path, trials: Path) -> None:
 
 def promote_trials(search: Search, rung: int, output: Path, trials: Path) -> None:
     """Step 3: how the trials of a rung have done, and those that go on; ConfigError for the last rung."""
-    rungs = search.settings.rungs
+    rungs = read_rungs(layout.trials_path(search.name, 0))
     if rung >= rungs.last:
         raise ConfigError(
             f"search {search.name}: from rung {rung} no trial goes on; decide it with decide-views"
@@ -58,19 +60,19 @@ def promote_trials(search: Search, rung: int, output: Path, trials: Path) -> Non
     found = _scored(search, list(of_rung), rung)
     on = goes_on(of_rung, found, rungs.sizes[rung + 1], search.settings.tolerance)
     _write(output, rung_table(of_rung, found, rungs.epochs[rung], on))
-    _write_trials(trials, search, rung + 1, on)
+    write_json(trials, {"search": search.name, "trials": on})
     for name in sorted(of_rung, key=found.macro, reverse=True):
         logger.info("%s: macro F1 %.3f%s", name, found.macro(name), ", goes on" * (name in on))
 
 
 def decide_views(search: Search, output: Path, table: Path) -> None:
     """The winner of the last rung, and what is trained in full."""
-    rungs = search.settings.rungs
+    rungs = read_rungs(layout.trials_path(search.name, 0))
     of_rung = _trials(search, rungs.last)
     found = _scored(search, list(of_rung), rungs.last)
     verdict = decide(of_rung, found, search.settings.tolerance)
     _write(table, rung_table(of_rung, found, rungs.epochs[-1], [verdict.winner]))
-    write_json(output, _record(search, verdict, found))
+    write_json(output, _record(search, rungs, verdict, found))
     logger.info("%s wins before %s (%.0f %% sure)", verdict.winner, verdict.runner_up, 100 * verdict.sure)
 
 
@@ -85,11 +87,7 @@ def _trials(search: Search, rung: int) -> dict[str, Candidate]:
     return {name: search.candidates[name] for name in names}
 
 
-def _write_trials(path: Path, search: Search, rung: int, names: Sequence[str]) -> None:
-    write_json(path, {"search": search.name, "rung": rung, "trials": list(names)})
-
-
-def _record(search: Search, verdict: Verdict, found: Scored) -> dict[str, object]:
+def _record(search: Search, rungs: Rungs, verdict: Verdict, found: Scored) -> dict[str, object]:
     settings = search.settings
     lead, low, high = verdict.ahead
     return {
@@ -103,7 +101,7 @@ def _record(search: Search, verdict: Verdict, found: Scored) -> dict[str, object
         "lead_over_runner_up": {"macro_f1": lead, "low": low, "high": high},
         "drawn": "patients" if found.by_patient else "centres",
         "tolerance": settings.tolerance,
-        "rungs": {"epochs": list(settings.rungs.epochs), "trials": list(settings.rungs.sizes)},
+        "rungs": {"epochs": list(rungs.epochs), "trials": list(rungs.sizes)},
         "epochs_in_full": settings.train.epochs,
         "parameters": settings.parameters,
         "trained_in_full": list(dict.fromkeys([verdict.winner, verdict.runner_up, *search.singles])),

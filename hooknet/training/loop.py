@@ -58,7 +58,7 @@ STATE = "state"
 class TrainFiles:
     """Where a training's results go; ``state`` is a folder that only lives until the training is done.
 
-    ``draws``: how often what was drawn, where told.  ``kept``: where the state goes instead, for a longer training.
+    ``draws``: how often what was drawn.  ``kept``: where the state goes instead, for a longer training.
     """
 
     best: Path
@@ -145,10 +145,8 @@ def fit(training: Training, files: TrainFiles) -> None:
     if not first:
         logging.getLogger(hooknet.__name__).setLevel(logging.WARNING)
     # Two trainings of one run would mix their states.
-    lock = (
-        exclusive(files.state.with_name(f".{files.state.name}.lock")) if first else contextlib.nullcontext()
-    )
-    with lock:
+    lock = files.state.with_name(f".{files.state.name}.lock")
+    with exclusive(lock) if first else contextlib.nullcontext():
         state = (_open_state if first else _state_of_the_first)(files.state, training.identity)
         if state is None or _go_on(state, training.options.epochs):
             _fit(trainer, training.module, training.loaders, state)
@@ -175,6 +173,8 @@ def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Pa
     with warnings.catch_warnings():
         # The state to go on from, and the mark of whose it is.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        # A rung of a trial goes on in a folder of its own.
+        warnings.filterwarnings("ignore", "The dirpath has changed from")
         # Their number is a setting.
         warnings.filterwarnings("ignore", ".* does not have many workers")
         # A login node, or one process of a job, trains as any machine does.
@@ -261,10 +261,7 @@ def _identity(run: DenseRun, *splits: Sequence[SlideFiles]) -> str:
 
 
 def identity_of(run: Run, weights: Sequence[Path], *splits: Sequence[SlideFiles]) -> str:
-    """A fingerprint of settings and data, split by split: a training goes on only where all are the same.
-
-    ``weights``: files that it starts from or leans on.
-    """
+    """A fingerprint of settings and data, split by split; ``weights``: files that it starts from or leans on."""
     seen = [[_seen(one) for one in slides] for slides in splits]
     started = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
     return digest(run.training_settings(), seen, started, hooknet.__version__)

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import yaml
 
+from hooknet.config.candidates import Rungs
 from hooknet.config.experiments import ExperimentsFile, kind_of
 from hooknet.config.project import load_project, missing_files
+from hooknet.demo.sites import CLASSES, VIEWS
 from hooknet.groundtruth.cohort import assign, check_classes
 from hooknet.models.encoder_check import look_at
 
@@ -66,7 +68,18 @@ def test_every_example_is_looked_at():
         "phantom_hdc",
         "phantom_study",
         "predict",
+        "search_phantom",
     }
+
+
+def test_the_search_on_sites_can_decide_for_every_right_answer():
+    """Whatever names the classes, the views that see it are among its candidates, and the budget lasts."""
+    search = example("search_phantom").searches["fields"]
+    assert {one.spacings for one in search.candidates.values()} >= set(VIEWS.values())
+    assert tuple(search.dataset.classes) == CLASSES["near"]
+    assert search.settings.rungs == Rungs((4, 12), (6, 2))
+    splits = [one.split for one in search.dataset.slides]
+    assert [splits.count(one) for one in ("training", "validation", "test")] == [24, 12, 12]
 
 
 @pytest.mark.parametrize(("name", "channels"), [("acdc", 1), ("mnms", 1), ("brats", 4), ("synapse", 1)])

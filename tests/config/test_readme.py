@@ -15,6 +15,7 @@ from hooknet.config.experiments import ExperimentsFile
 from hooknet.config.hdc import HDCHRNetSettings
 from hooknet.config.project import load_project
 from hooknet.config.refiner import RefinerSettings, TissueMapSettings
+from hooknet.config.search import SearchSettings
 
 README = Path(__file__).resolve().parents[2] / "config" / "README.md"
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \|([^|]*)\| (`[^`]*`) \| ([^|]+) \|$", re.MULTILINE)
@@ -46,7 +47,11 @@ def models():
         **dict(sections("experiments.CLASSIFIER", ClassifierSettings)),
         **dict(sections("experiments.REFINER", RefinerSettings)),
         **dict(sections("experiments.TISSUE", TissueMapSettings)),
+        **dict(sections("search.NAME", SearchSettings)),
     }
+    # A search's trials are experiments.
+    for section in [name for name in found if name.startswith("search.NAME.")]:
+        assert found.pop(section) is found[section.replace("search.", "experiments.", 1)]
     # Patches are augmented alike, whatever is learnt of them.
     assert found.pop("experiments.CLASSIFIER.augment") is found["experiments.NAME.augment"]
     for section in ("augment", "infer"):
@@ -82,7 +87,7 @@ def test_walk_reaches_nested_sections_of_both_files():
         "datasets.NAME.slides",
         "experiments.NAME.network.hooks",
     } <= set(models())
-    assert len(models()) == 38
+    assert len(models()) == 39
 
 
 @pytest.mark.parametrize("heading", sorted(models()))

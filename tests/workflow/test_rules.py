@@ -23,6 +23,8 @@ SPREAD = {"join_bands", "infer_bundle", "unbundle"}
 GIVEN = {"overview"}
 # Where slides may be skipped.
 SKIPPING = {"verdict"}
+# Of a search over fields of view (see test_search.py).
+SEARCHING = {"train_trial", "rank_views", "promote_trials", "decide_views"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.
 KEPT = "infer_with_probabilities"
 
@@ -60,7 +62,8 @@ def test_every_rule_has(part):
 
 def test_training_and_prediction_ask_for_the_gpu():
     assert {name for name, text in rules().items() if re.search(r"^        gpu=", text, re.MULTILINE)} == {
-        "train", "infer", "infer_bundle", "train_classifier", "classify_patches", "train_refiner", "refine",
+        "train", "train_trial", "infer", "infer_bundle", "train_classifier", "classify_patches",
+        "train_refiner", "refine",
     }  # fmt: skip
 
 
@@ -88,7 +91,10 @@ def test_snakefmt_has_nothing_to_change():
 def test_both_snakefiles_give_the_same_jobs(shipped):
     root = jobs(shipped)
     assert root == jobs(shipped, snakefile=ROOT / "workflow" / "Snakefile")
-    assert set(root) - {KEPT} | {"infer"} == set(rules()) - STAGES - OF_VOLUMES - SPREAD - SKIPPING - GIVEN
+    assert (
+        set(root) - {KEPT} | {"infer"}
+        == set(rules()) - STAGES - OF_VOLUMES - SPREAD - SKIPPING - GIVEN - SEARCHING
+    )
 
 
 def test_jobs_of_a_run_are_counted_out(tiny):

@@ -10,7 +10,7 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, TissueRun
-from hooknet.config.searches import finalists
+from hooknet.config.searches import finalists, read_rungs
 from hooknet.config.volumes import volume_named, volumes_of
 from hooknet.errors import HookNetError
 from hooknet.io.records import read_json, read_splits
@@ -138,6 +138,12 @@ def runs_of(dataset):
 
 def all_runs():
     return {name: run for dataset in DATASETS for name, run in runs_of(dataset).items()}
+
+
+def rungs_at(search):
+    """The rungs of a search: as its ranking has laid them out, before that as they are planned."""
+    path = layout.trials_path(search, 0)
+    return read_rungs(path) if path.exists() else SEARCHES[search].settings.rungs
 
 
 def dataset_runs(wildcards):

@@ -373,7 +373,8 @@ def rung_points(wildcards):
 
 
 def last_rung(search):
-    return SEARCHES[search].settings.rungs.last
+    checkpoints.rank_views.get(search=search)
+    return rungs_at(search).last
 
 
 def last_trials(wildcards):

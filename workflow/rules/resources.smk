@@ -52,7 +52,7 @@ def train_minutes(wildcards, attempt):
 
 def trial_minutes(wildcards, attempt):
     """The share of a training that a rung adds, and what it takes to start."""
-    epochs = SEARCHES[wildcards.search].settings.rungs.epochs
+    epochs = rungs_at(wildcards.search).epochs
     share = epochs[int(wildcards.rung)] / EVERY_RUN[wildcards.run].settings.train.epochs
     return longer(max(20, ceil(share * needs(wildcards.run).train_minutes)), attempt)
 

@@ -42,7 +42,7 @@ rule train_trial:
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
         state="results/search/{search}/trials/{run}/working{rung}",
     shell:
-        "{resources.launch}python -m hooknet train-trial --run {wildcards.run:q} --rung {wildcards.rung}"
+        "{resources.launch}python -m hooknet train-trial --run {wildcards.run:q} --epochs {params.epochs}"
         " --slides-folder {params.folder:q} --splits {input.splits:q} --best {output.best:q}"
         " --metrics {output.metrics:q} --points {output.points:q} --kept {output.kept:q} --state {params.state:q}"
         " {params.options} > {log:q} 2>&1"

@@ -233,7 +233,7 @@ def search_settings(wildcards):
 
 
 def trial_epochs(wildcards):
-    return SEARCHES[wildcards.search].settings.rungs.epochs[int(wildcards.rung)]
+    return rungs_at(wildcards.search).epochs[int(wildcards.rung)]
 
 
 def trial_options(wildcards, input):

@@ -1,0 +1,133 @@
+"""A search from slides to the report, run by Snakemake on a tiny cohort."""
+
+import copy
+import json
+
+import made_workflow
+import pandas as pd
+import pytest
+from made_workflow import jobs, snakemake
+
+SPACINGS = (2.0, 4.0)
+SEARCH = {
+    "defaults": {
+        "patch_size": 60,
+        "network": {"filters": 2, "depth": 2},
+        "train": {**made_workflow.EXPERIMENTS["defaults"]["train"], "epochs": 4},
+        "infer": {"tile": 252},
+    },
+    "search": {
+        "fields": {
+            "dataset": "tiny",
+            "spacings": [*SPACINGS],
+            "branches": [2],
+            "target_weights": [0.5, 1.0],
+            "entrants": 2,
+            "reduction": 2,
+            "budget": 3.0,
+        }
+    },
+}
+SINGLES = ["fields_2", "fields_4"]
+COMBINED = ["fields_2_4_concat_0.5", "fields_2_4_concat_1"]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A folder in which everything has run."""
+    folder = tmp_path_factory.mktemp("search")
+    made_workflow.write(folder, SEARCH)
+    outcome = snakemake(folder, "--nocolor")
+    assert outcome.returncode == 0, outcome.stdout[-5000:]
+    return folder
+
+
+def results(folder, *parts):
+    return folder.joinpath("results", "search", "fields", *parts)
+
+
+def test_single_views_are_trained_first_and_the_rest_follows_from_them(tmp_path):
+    made_workflow.write(tmp_path, SEARCH)
+    assert jobs(tmp_path) == {
+        "make_demo_slide": 3, "check_slide": 3, "read_annotations": 3, "rasterise": 4, "index_centres": 4,
+        "make_splits": 1, "train_trial": 2, "rank_views": 1, "promote_trials": 1, "decide_views": 1, "compare": 1,
+        "report": 1,
+    }  # fmt: skip
+
+
+def test_trials_go_from_rung_to_rung(searched):
+    entering = json.loads(results(searched, "rungs", "entering.json").read_text())["trials"]
+    assert entering[:2] == SINGLES
+    assert set(entering) <= {*SINGLES, *COMBINED}
+    first = pd.read_csv(results(searched, "rungs", "rung0.csv"))
+    assert sorted(first["trial"]) == sorted(entering)
+    on = json.loads(results(searched, "rungs", "after0.json").read_text())["trials"]
+    assert sorted(first.loc[first["goes_on"], "trial"]) == sorted(on)
+    assert len(on) == 2
+    last = pd.read_csv(results(searched, "last_rung.csv"))
+    assert sorted(last["trial"]) == sorted(on)
+    # The budget of three trainings of four epochs gives four trials one epoch each, and two of them two.
+    assert set(first["epochs"]) == {1}
+    assert set(last["epochs"]) == {2}
+    for name in entering:
+        rows = {rung: results(searched, "trials", name, f"rung{rung}", "metrics.csv") for rung in (0, 1)}
+        assert len(pd.read_csv(rows[0])) == 1
+        assert rows[1].exists() == (name in on)
+        assert name not in on or len(pd.read_csv(rows[1])) == 2
+
+
+def test_what_is_decided_for_is_trained_in_full_and_compared_on_test_slides(searched):
+    decision = json.loads(results(searched, "decision.json").read_text())
+    last = pd.read_csv(results(searched, "last_rung.csv"))
+    assert decision["winner"] == last.loc[last["goes_on"], "trial"].item()
+    assert {decision["winner"], decision["runner_up"]} == set(last["trial"])
+    full = decision["trained_in_full"]
+    assert set(full) == {decision["winner"], decision["runner_up"], *SINGLES}
+    for name in full:
+        run = searched / "results" / "runs" / name
+        assert len(pd.read_csv(run / "metrics.csv")) == 4
+        assert (run / "maps" / "c1.tif").is_file()
+    scores = pd.read_csv(searched / "results" / "report" / "tiny" / "comparison" / "dense_truth" / "scores.csv") if (
+        searched / "results" / "report" / "tiny" / "comparison" / "dense_truth"
+    ).exists() else pd.concat(
+        pd.read_csv(one) for one in (searched / "results" / "report" / "tiny" / "comparison").rglob("*scores.csv")
+        if one.name.endswith("scores.csv") and "slide" not in one.name
+    )  # fmt: skip
+    assert set(scores["system"]) == set(full)
+    others = {path.name for path in (searched / "results" / "runs").iterdir()} - {*full}
+    assert others == set()
+
+
+def test_the_report_tells_the_decision_and_how_sure_it_is(searched):
+    page = (searched / "results" / "report" / "tiny" / "index.html").read_text()
+    decision = json.loads(results(searched, "decision.json").read_text())
+    assert f"The search decides for {decision['winner']}" in page
+    assert f"in {100 * decision['sure']:.0f} % of cohorts" in page
+    figures = searched / "results" / "report" / "tiny" / "figures"
+    assert (figures / "search_fields_views.svg").is_file()
+    assert (figures / "search_fields_rungs.svg").is_file()
+
+
+def test_nothing_runs_again_and_a_lost_trial_alone_does(searched):
+    again = snakemake(searched, "-n", "--nocolor")
+    assert "Nothing to be done" in again.stdout
+    points = results(searched, "trials", "fields_4", "rung0", "points.parquet")
+    before = points.read_bytes()
+    points.unlink()
+    outcome = snakemake(searched, "--nocolor", str(points.relative_to(searched)))
+    assert outcome.returncode == 0, outcome.stdout[-3000:]
+    assert "train_trial" in outcome.stdout
+    assert points.read_bytes() == before
+
+
+def test_other_searches_settings_decide_anew_without_training_what_is_trained(searched):
+    """Another tolerance changes the decision only: no trial is trained again."""
+    changed = copy.deepcopy(SEARCH)
+    changed["search"]["fields"]["tolerance"] = 0.5
+    made_workflow.write(searched, changed)
+    try:
+        counts = jobs(searched)
+        assert counts["rank_views"] == 1
+        assert "train_trial" not in counts
+    finally:
+        made_workflow.write(searched, SEARCH)
