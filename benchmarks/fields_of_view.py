@@ -117,7 +117,7 @@ def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tu
         to.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         train_trial(
-            run, training, validation, TrialFiles(files, to / "points.parquet", earlier), rungs.epochs[rung]
+            run, training, validation, TrialFiles(files, to / "points.parquet", earlier), epochs
         )
         seconds[name, rung] = time.perf_counter() - start
 

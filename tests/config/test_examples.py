@@ -77,7 +77,7 @@ def test_the_search_on_sites_can_decide_for_every_right_answer():
     search = example("search_phantom").searches["fields"]
     assert {one.spacings for one in search.candidates.values()} >= set(VIEWS.values())
     assert tuple(search.dataset.classes) == CLASSES["near"]
-    assert search.settings.rungs == Rungs((4, 12), (6, 2))
+    assert search.settings.rungs == Rungs((5, 15), (6, 2))
     splits = [one.split for one in search.dataset.slides]
     assert [splits.count(one) for one in ("training", "validation", "test")] == [24, 12, 12]
 

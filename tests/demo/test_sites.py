@@ -132,7 +132,7 @@ def test_annotations_are_circles_of_the_class_of_their_site(tmp_path):
     drawn = sites.make_sites(2000.0, "1/s1")
     assert len(found) == 4
     for annotation, one in zip(found, drawn.sites, strict=True):
-        assert annotation.group == sites.class_of(one, drawn.dark, "near")
+        assert annotation.groups[0] == sites.class_of(one, drawn.dark, "near")
         x, y = np.asarray(annotation.points, float).T * 2.0
         assert np.hypot(x - one.x, y - one.y) == pytest.approx(sites.ANNOTATED, abs=1e-3)
 
