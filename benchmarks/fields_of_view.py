@@ -116,9 +116,7 @@ def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tu
         files = TrainFiles(to / "best.ckpt", None, to / "metrics.csv", to / "working", kept=to / "state")
         to.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        train_trial(
-            run, training, validation, TrialFiles(files, to / "points.parquet", earlier), epochs
-        )
+        train_trial(run, training, validation, TrialFiles(files, to / "points.parquet", earlier), epochs)
         seconds[name, rung] = time.perf_counter() - start
 
     for name in search.singles:

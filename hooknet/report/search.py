@@ -89,10 +89,10 @@ def sentences(decision: Mapping[str, Any]) -> tuple[str, ...]:
     spacings = " and ".join(f"{one:g}" for one in decision["winner_spacings"])
     first = f"The search decides for {decision['winner']}, which sees {spacings} µm/px."
     second = (
-        f"In the last rung, after {rungs['epochs'][-1]} of {decision['epochs_in_full']} epochs, its macro F1 is "
-        f"{signed(lead['macro_f1'])} (95 % interval {signed(lead['low'])} to {signed(lead['high'])}) from that of "
-        f"{decision['runner_up']}; in {100 * decision['sure']:.0f} % of cohorts drawn from the {decision['drawn']} at "
-        f"hand no other is ahead by more than {decision['tolerance']:g}."
+        f"In the last rung, after {rungs['epochs'][-1]} of {decision['epochs_in_full']} epochs, its macro F1 less that "
+        f"of {decision['runner_up']} is {signed(lead['macro_f1'])} (95 % interval {signed(lead['low'])} to "
+        f"{signed(lead['high'])}); in {100 * decision['sure']:.0f} % of cohorts drawn from the {decision['drawn']} at "
+        f"hand no other is ahead of it by more than {decision['tolerance']:g}."
     )
     third = (
         "It is not the one with the highest F1, but simpler, and not shown to be worse."
