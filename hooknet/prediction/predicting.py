@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hooknet.errors import CheckpointError, DiskError, HookNetError
+from hooknet.errors import CheckpointError, DiskError, HookNetError, SlideError
 from hooknet.groundtruth.tissue import LOWER
+from hooknet.inference.estimate import Speed
 from hooknet.inference.kept import journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
@@ -112,8 +113,7 @@ class Predicting:
 
     def _tell(self, network: Network, found: list[Ready], todo: list[Ready]) -> None:
         """What there is, and what it will take."""
-        with_tiles = [one for one in todo if one.work.tiles]
-        speed = speed_on(self.model, network, with_tiles[0], self.options.memory) if with_tiles else None
+        speed = self._speed(network, todo)
         for one in found:
             seconds, size = estimated(speed, [one])
             left = f"about {duration(seconds)}, {volume(size)}" if one in todo else "is there"
@@ -131,6 +131,15 @@ class Predicting:
             logger.warning(
                 "%s: %s are free, about %s will be wanted", self.folder, volume(free), volume(size)
             )
+
+    def _speed(self, network: Network, todo: list[Ready]) -> Speed | None:
+        """By the first slide that can be read where tiles are tried; None where there is none."""
+        for one in todo:
+            if one.work.tiles:
+                # Where it cannot be read is told when it is predicted.
+                with contextlib.suppress(SlideError):
+                    return speed_on(self.model, network, one, self.options.memory)
+        return None
 
     def _each(self, network: Network, found: list[Ready], made: Mapping[str, str]) -> list[Shown]:
         pages = []

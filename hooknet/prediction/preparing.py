@@ -85,13 +85,14 @@ def ready(model: Model, network: Network, slide: SlideSettings, tissue: Path, me
 
 
 def speed_on(model: Model, network: Network, one: Ready, memory: int | None) -> Speed:
-    """How fast this machine predicts, tried on a slide that has tiles."""
+    """How fast this machine predicts, tried on a slide that has tiles; SlideError where it cannot be read there."""
     settings = model.run.settings
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(one.slide.slide), one.slide.spacing_override))
         inside = None
         if settings.infer.over == "tissue" and one.tissue is not None:
             inside = stack.enter_context(Mask.open(one.tissue))
+        opened.tolerate(settings.infer.unreadable)
         budget = network_budget(next(network.parameters()).device, memory)
         wanted = Wanted(inside)
         plan = plan_for(model.run, network, one.grid, wanted, budget)

@@ -52,3 +52,26 @@ def test_durations_read_well(seconds, text):
 )
 def test_sizes_read_well(size, text):
     assert volume(size) == text
+
+
+def test_a_slide_that_cannot_be_tried_leaves_the_estimate_to_the_next(tmp_path, noise_slide, monkeypatch):
+    from hooknet.errors import SlideError
+    from hooknet.prediction import predicting
+
+    run = made_runs.make_run()
+    save_checkpoint(tmp_path / "best.ckpt", new_network(run), checkpoint_spec(run, ()))
+    tried = []
+    speed_on = predicting.speed_on
+
+    def failing_first(model, network, one, memory):
+        tried.append(one.slide.id)
+        if len(tried) == 1:
+            raise SlideError("torn")
+        return speed_on(model, network, one, memory)
+
+    monkeypatch.setattr(predicting, "speed_on", failing_first)
+    told, options = [], Options(spacing=0.5, dry=True)
+    slides = {"a": noise_slide[0], "b": noise_slide[0]}
+    Predicting(open_model(tmp_path / "best.ckpt"), slides, tmp_path / "out", options, told.append).run()
+    assert tried == ["a", "b"]
+    assert told[-1].startswith("2 of 2 slides to predict: about ")

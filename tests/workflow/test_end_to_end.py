@@ -39,8 +39,8 @@ def test_run_ends_with_a_report_of_every_system(finished):
         run = finished / "results" / "runs" / system
         kept = {"probabilities", "calibration", "exports"} if system == "unet" else set()
         assert {path.name for path in run.iterdir()} - {".state.lock"} == kept | {
-            "best.ckpt", "last.ckpt", "metrics.csv", "maps", "counts", "windows", "boundaries", "quantities", "objects",
-            "matches",
+            "best.ckpt", "last.ckpt", "metrics.csv", "card.md", "maps", "counts", "windows", "boundaries", "quantities",
+            "objects", "matches",
         }  # fmt: skip
     assert {path.suffix for path in (report / "figures").iterdir()} >= {".png", ".svg"}
     assert not list(finished.rglob("*partial*"))
