@@ -35,7 +35,7 @@ def main() -> None:
             )  # fmt: skip
             weights, journal = folder / "best.ckpt", folder / "journal"
             save_checkpoint(weights, new_network(run).eval(), checkpoint_spec(run, ()))
-            network = prepared(run, weights, "a")
+            networks = prepared(run, weights, "a")
             plain = MapFiles(folder / "map.tif", folder / "p.tif" if kept else None, None, ())
             plain = replace(plain, made=made_of(run, weights))
             keeping = replace(plain, journal=journal)
@@ -44,7 +44,7 @@ def main() -> None:
                 if not again:
                     journal.unlink(missing_ok=True)  # noqa: B023
                 start = time.process_time()
-                predict(run, slide, network, files)  # noqa: B023
+                predict(run, slide, networks, files)  # noqa: B023
                 return time.process_time() - start
 
             without, with_ = in_turn(ROUNDS, lambda: seconds(plain), lambda: seconds(keeping))  # noqa: B023

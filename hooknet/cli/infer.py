@@ -22,6 +22,7 @@ from hooknet.cli.options import (
     RunName,
     SlideId,
     Tissue,
+    Uncertainty,
     project,
 )
 
@@ -34,6 +35,7 @@ def run(
     tissue: Tissue = None,
     labels: Labels = None,
     probabilities: Probabilities = None,
+    uncertainty: Uncertainty = None,
     memory: Memory = None,
     band: Annotated[
         str | None,
@@ -46,12 +48,18 @@ def run(
 ) -> None:
     """Write the map."""
     from hooknet.config.run import DenseRun, of_kind
+    from hooknet.errors import HookNetError
     from hooknet.inference.bands import Band
     from hooknet.inference.whole_slide import MapFiles, infer
     from hooknet.io.staging import staged
 
     chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "infer")
     one, rows = chosen.dataset.slide(slide), None if band is None else Band.named(band)
-    files = MapFiles(output, probabilities, tissue, tuple(labels or ()), rows)
+    if uncertainty is not None and (probabilities is None or not chosen.settings.keeps_uncertainty):
+        raise HookNetError(
+            f"infer: --uncertainty without --probabilities, or infer.uncertainty of {chosen.experiment} is false; give "
+            "both where the experiment says so"
+        )
+    files = MapFiles(output, probabilities, tissue, tuple(labels or ()), rows, uncertainty=uncertainty)
     with staged([str(one.slide)]):
         infer(chosen, one, checkpoint, files, None if memory is None else int(memory * 1e6))

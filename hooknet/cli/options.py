@@ -59,6 +59,9 @@ Memory = Annotated[
 # What maps are predicted within, what they cover besides, and what is written beside them.
 Tissue = Annotated[Path | None, typer.Option(help="Tissue mask; needed where the experiment infers over it.")]
 Labels = Annotated[list[Path] | None, typer.Option(help="Label mask whose pixels are to be predicted too.")]
+Uncertainty = Annotated[
+    Path | None, typer.Option(help="How sure the map is, to write (TIFF), where the experiment says so.")
+]
 Probabilities = Annotated[Path | None, typer.Option(help="Probabilities to write (TIFF, a band a class).")]
 
 

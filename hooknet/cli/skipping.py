@@ -16,7 +16,7 @@ OUTPUTS = {
     "read_annotations": ("output",),
     "rasterise": ("output", "counts"),
     "detect_tissue": ("output",),
-    "infer": ("output", "probabilities"),
+    "infer": ("output", "probabilities", "uncertainty"),
     "join_bands": ("output", "probabilities"),
     "unbundle": ("output", "probabilities"),
     "classify_patches": ("output", "probabilities"),

@@ -53,6 +53,11 @@ class TrainOptions(LoopOptions):
         return self
 
 
+def is_checkpoint(member: str) -> bool:
+    """Whether a member of an ensemble is named by the path of its weights, not by its experiment."""
+    return member.endswith(".ckpt")
+
+
 class InferOptions(EngineOptions):
     """Whole-slide inference."""
 
@@ -60,6 +65,9 @@ class InferOptions(EngineOptions):
     tile: Count | None = None
     rim: Annotated[int, Field(ge=0)] | None = None
     probabilities: bool = False
+    tta: Literal["none", "dihedral"] = "none"
+    ensemble: tuple[FilePath, ...] = ()
+    uncertainty: bool = False
     unreadable: Annotated[float, Field(ge=0, lt=1)] = 0.01
     split_gb: PositiveFloat | None = None
     bundle_minutes: PositiveFloat | None = None
@@ -70,6 +78,21 @@ class InferOptions(EngineOptions):
             raise ValueError(
                 "split_gb gives a slide several jobs, bundle_minutes gives several slides one job; leave one out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _uncertainty_goes_with_probabilities(self) -> InferOptions:
+        if self.uncertainty and not self.probabilities:
+            raise ValueError(
+                "uncertainty without probabilities, which it is told of; set probabilities to true"
+            )
+        for key in ("split_gb", "bundle_minutes"):
+            if self.uncertainty and getattr(self, key) is not None:
+                raise ValueError(
+                    f"uncertainty with {key}: such jobs write maps and probabilities alone; leave one out"
+                )
+        if len(set(self.ensemble)) != len(self.ensemble):
+            raise ValueError(f"ensemble {list(self.ensemble)} names one twice; name each once")
         return self
 
 
@@ -92,6 +115,26 @@ class DenseSettings(ExperimentSettings):
                 f"set it to 0, or to some px ({3 * finest:g} µm)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _weights_of_others(self) -> DenseSettings:
+        if not self.infer.ensemble:
+            return self
+        if self.checkpoint is not None or self.train.init_from is not None:
+            raise ValueError(
+                "infer.ensemble with a checkpoint of its own; its members are all its weights: add that one to them"
+            )
+        if len(self.seeds) > 1:
+            raise ValueError(
+                f"infer.ensemble with seeds {list(self.seeds)}, which change nothing: nothing is "
+                "trained; leave seeds out"
+            )
+        return self
+
+    @property
+    def is_trained(self) -> bool:
+        """Not where it predicts with the weights of others."""
+        return super().is_trained and not self.infer.ensemble
 
     @property
     def kind(self) -> str:
@@ -124,14 +167,21 @@ class DenseSettings(ExperimentSettings):
         return None
 
     def named_files(self) -> dict[str, str]:
-        """Also the weights that training starts from."""
+        """Also the weights that training starts from, and those of an ensemble."""
         start = self.train.init_from
-        return {**({} if start is None else {"train.init_from": start}), **super().named_files()}
+        members = enumerate(self.infer.ensemble)
+        named = {f"infer.ensemble.{place}": one for place, one in members if is_checkpoint(one)}
+        return {**({} if start is None else {"train.init_from": start}), **named, **super().named_files()}
 
     @property
     def keeps_probabilities(self) -> bool:
         """Whether ``probabilities/SLIDE.tif`` is written beside the map."""
         return self.infer.probabilities
+
+    @property
+    def keeps_uncertainty(self) -> bool:
+        """Whether ``uncertainty/SLIDE.tif`` is written beside the map."""
+        return self.infer.uncertainty
 
     @property
     def splits(self) -> bool:

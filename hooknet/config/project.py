@@ -18,7 +18,7 @@ from hooknet.config.run import DenseRun, RefinerRun, Run, make_run
 from hooknet.config.search import SearchSettings
 from hooknet.config.searches import Search
 from hooknet.config.sections import load_datasets, load_experiments
-from hooknet.config.stages import with_parents
+from hooknet.config.stages import with_members, with_parents
 from hooknet.config.types import ON_ERROR, OnError
 from hooknet.errors import ConfigError
 
@@ -74,7 +74,7 @@ class Project:
                         )
                     found[run.name] = run
                     taken.add(run.name.lower())
-        found = with_parents(found, str(self.experiments_file))
+        found = with_members(with_parents(found, str(self.experiments_file)), str(self.experiments_file))
         for run in found.values():
             for part in run.parts if isinstance(run, RefinerRun) else ():
                 if part.name.lower() in taken:
@@ -212,9 +212,11 @@ def _check_weights(project: Project) -> None:
     """ConfigError where a run starts from, or predicts with, the weights of another fold of its own dataset."""
     made = {layout.run_folder(name) / file: run for name, run in project.runs.items() for file in CHECKPOINTS}
     for run in project.runs.values():
+        members = run.members if isinstance(run, DenseRun) else ()
         for key, path in (
             ("train.init_from", run.settings.starts_from),
             ("checkpoint", run.settings.checkpoint),
+            *(("infer.ensemble", str(one)) for one in members),
         ):
             origin = None if path is None else made.get(Path(path))
             if origin is not None and origin.dataset_name == run.dataset_name and origin.fold != run.fold:

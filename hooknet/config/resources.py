@@ -120,7 +120,8 @@ class Needs:
             return STAGE_MB
         shape = self.run.network.shape
         smallest = next(iter(shape.tiles(self.run.settings.infer.rim)))
-        return max(INFER_MB, (BESIDES + tile_bytes(shape, smallest)) / MB)
+        members = max(1, len(self.run.members))
+        return max(INFER_MB, (BESIDES + members * tile_bytes(shape, smallest)) / MB)
 
     def infer_minutes(self, inputs_mb: float) -> float:
         """Min of a map of a slide, if all that its file shows is predicted; ``inputs_mb``: of the file."""
@@ -132,7 +133,7 @@ class Needs:
         run = self.run
         if isinstance(run, DenseRun):
             shape = run.network.shape
-            work = shape.work_per_pixel(shape.tile(TILE, run.settings.infer.rim))
+            work = run.passes * shape.work_per_pixel(shape.tile(TILE, run.settings.infer.rim))
             rate, spacing = INFER_RATE * run.settings.train.threads, shape.settings.spacings[0]
         elif isinstance(run, ClassifierRun):
             work = run.shape.multiply_accumulates / run.settings.cell**2

@@ -104,9 +104,20 @@ class Run:
 
 @dataclass(frozen=True)
 class DenseRun(Run):
-    """A run of a network that predicts a class per pixel."""
+    """A run of a network that predicts a class per pixel; with ``members``, by the mean of those weights."""
 
     settings: DenseSettings
+    members: tuple[Path, ...] = ()
+
+    @property
+    def weights(self) -> Path | None:
+        """Those of the first member, where there are some."""
+        return self.members[0] if self.members else super().weights
+
+    @property
+    def passes(self) -> int:
+        """How often a tile is predicted."""
+        return max(1, len(self.members)) * (8 if self.settings.infer.tta == "dihedral" else 1)
 
     @property
     def network(self) -> DenseNetwork:

@@ -1,14 +1,63 @@
-"""Systems of several stages: which run stands on which."""
+"""Systems of several stages, and ensembles: which run stands on which."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from hooknet.config.dense import is_checkpoint
 from hooknet.config.document import nearest
 from hooknet.config.parts import Part, in_part
-from hooknet.config.run import ClassifierRun, RefinerRun, Run
+from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, Run
 from hooknet.errors import ConfigError
+
+
+def with_members(runs: Mapping[str, Run], file: str) -> dict[str, Run]:
+    """The runs, those of ensembles with the weights of their members; ConfigError where they are not of one network."""
+    return {
+        name: replace(run, members=_members(run, runs, file))
+        if isinstance(run, DenseRun) and run.settings.infer.ensemble
+        else run
+        for name, run in runs.items()
+    }
+
+
+def _members(run: DenseRun, runs: Mapping[str, Run], file: str) -> tuple[Path, ...]:
+    """The weights of all seeds of the experiments that an ensemble names, of its own fold, and those named by path."""
+    where, found = f"{file}: experiments.{run.experiment}.infer.ensemble", []
+    for member in run.settings.infer.ensemble:
+        if is_checkpoint(member):
+            found.append(Path(member))
+            continue
+        named = [one for one in runs.values() if one.experiment == member]
+        dense = [one for one in named if isinstance(one, DenseRun) and not one.settings.infer.ensemble]
+        if not dense:
+            possible = sorted(
+                {one.experiment for one in runs.values() if isinstance(one, DenseRun)} - {run.experiment}
+            )
+            why = "which has no weights of its own" if named else "and no path of a checkpoint (.ckpt)"
+            raise ConfigError(f"{where}: no experiment {member!r}, {why}; {nearest(member, possible)}")
+        _check_member(f"{where}: {member!r}", dense[0], run)
+        alike = [one.weights for one in dense if one.fold == run.fold]
+        if not alike:
+            raise ConfigError(f"{where}: {member!r} has no run of fold {run.fold}; give both the same folds")
+        found += [one for one in alike if one is not None]
+    return tuple(dict.fromkeys(found))
+
+
+def _check_member(where: str, member: DenseRun, run: DenseRun) -> None:
+    if member.dataset_name != run.dataset_name:
+        raise ConfigError(
+            f"{where} is of dataset {member.dataset_name!r}, wanted {run.dataset_name!r}; name its checkpoint by path"
+        )
+    theirs, ours = member.settings.read_as(), run.settings.read_as()
+    for key, value in ours.items():
+        if theirs.get(key) != value:
+            raise ConfigError(
+                f"{where} has another {key}, and the members of an ensemble are one network trained several times; "
+                "give both the same"
+            )
 
 
 def with_parents(runs: Mapping[str, Run], file: str) -> dict[str, Run]:

@@ -36,14 +36,14 @@ def infer_bundle(
     full: that is no fault of a slide.  What is predicted is kept beside ``folder`` until all is done: a killed job's
     folder goes, with the maps that were whole.
     """
-    network = prepared(run, checkpoint, *(slide.id for slide in slides))
+    networks = prepared(run, checkpoint, *(slide.id for slide in slides))
     made, kept = made_of(run, checkpoint), journal_beside(folder)
     for number, slide in enumerate(slides, start=1):
         logger.info("%s: slide %d of %d", slide.id, number, len(slides))
         try:
             files = _files(run, slide, slides_folder, folder)
             with staged([str(slide.slide)]):
-                predict(run, slide, network, replace(files, made=made, journal=kept / slide.id), memory)
+                predict(run, slide, networks, replace(files, made=made, journal=kept / slide.id), memory)
         except DiskError:
             raise
         except HookNetError as error:

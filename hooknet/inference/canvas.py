@@ -23,7 +23,7 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int, bands: int, write: Callable[[int, int, Piece], None]) -> None:
-        self._width, self._height, self._bands = width, height, bands
+        self._width, self._height, self.bands = width, height, bands
         self._write = write
         self._open: dict[Place, Piece] = {}  # (block column, block row) -> block
         self._awaited: Counter[Place] = Counter()
@@ -64,6 +64,6 @@ class Canvas:
         if not part.any():
             return
         if block not in self._open:
-            self._open[block] = np.zeros((self._bands, y1 - y0, x1 - x0), np.uint8)
+            self._open[block] = np.zeros((self.bands, y1 - y0, x1 - x0), np.uint8)
         inside = self._open[block][:, top - y0 : bottom - y0, left - x0 : right - x0]
         np.copyto(inside, part, where=part != 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import numpy as np
 import torch
 
 from hooknet.config.datasets import SlideSettings
+from hooknet.config.dense import InferOptions
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
+from hooknet.inference.averaging import MeanEngine, laid, uncertainty_bands
 from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
+from hooknet.inference.engines import Engine, Views
 from hooknet.inference.kept import KeptTiles, journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.memory import OutOfMemory, fits, free_memory, network_budget, noticing_out_of_memory
@@ -33,6 +36,7 @@ from hooknet.io.masks import Mask, MaskWriter, create_mask
 from hooknet.io.memory import keep_freed_memory
 from hooknet.io.probabilities import create_probabilities
 from hooknet.io.slides import Slide
+from hooknet.io.uncertainty import create_uncertainty
 from hooknet.models.network import Network
 from hooknet.models.table import build_model
 from hooknet.shapes.dense import DenseShape
@@ -47,7 +51,7 @@ SHUFFLED_TILE = 1244
 
 @dataclass(frozen=True)
 class MapFiles:
-    """The map and probabilities to write; the tissue mask and the label masks to cover.
+    """The map, probabilities and uncertainty to write; the tissue mask and the label masks to cover.
 
     ``band``: which rows of the map to predict, where several jobs share a slide.
     ``made``: what the map is made of (:func:`hooknet.inference.made.made_of`).  ``journal``: where its tiles are kept
@@ -61,6 +65,7 @@ class MapFiles:
     band: Band | None = None
     made: Mapping[str, str] = field(default_factory=dict)
     journal: Path | None = None
+    uncertainty: Path | None = None
 
 
 def load_network(run: DenseRun, path: Path, *slides: str) -> Network:
@@ -78,26 +83,34 @@ def infer(
     there).  Where it does not suffice all the same, smaller tiles are tried; MaskError where there are none.
     Interrupted, it goes on where it was when it is called again (:mod:`hooknet.inference.resuming`).
     """
-    network, journal = prepared(run, checkpoint, slide.id), journal_beside(files.output)
+    networks, journal = prepared(run, checkpoint, slide.id), journal_beside(files.output)
     files = replace(files, made=made_of(run, checkpoint), journal=journal)
-    stages = predict(run, slide, network, files, memory)
+    stages = predict(run, slide, networks, files, memory)
     journal.unlink(missing_ok=True)
     return stages
 
 
-def prepared(run: DenseRun, checkpoint: Path, *slides: str) -> Network:
-    """The network, and the process as inference wants it: once, however many slides follow."""
+def prepared(run: DenseRun, checkpoint: Path, *slides: str) -> tuple[Network, ...]:
+    """The network, and the process as inference wants it: once, however many slides follow.
+
+    Of an ensemble those of all members, ``checkpoint`` being that of the first.
+    """
     torch.set_num_threads(run.settings.train.threads)
     keep_freed_memory()
-    return load_network(run, checkpoint, *slides)
+    return tuple(load_network(run, path, *slides) for path in (checkpoint, *run.members[1:]))
 
 
 def predict(
-    run: DenseRun, slide: SlideSettings, network: Network, files: MapFiles, memory: int | None = None
+    run: DenseRun,
+    slide: SlideSettings,
+    networks: Sequence[Network],
+    files: MapFiles,
+    memory: int | None = None,
 ) -> Stages:
-    """As :func:`infer`, by a network that :func:`prepared` loaded."""
-    settings = run.settings
-    budget = network_budget(next(network.parameters()).device, memory)
+    """As :func:`infer`, by networks that :func:`prepared` loaded."""
+    settings, network = run.settings, networks[0]
+    # An engine may keep what its network's maps take, and each has one of its own.
+    budget = network_budget(next(network.parameters()).device, memory) / len(networks)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
         opened.require_channels(network.settings.channels)
@@ -112,7 +125,7 @@ def predict(
             work = Segmenting(opened, settings.spacings, wanted, plan, settings.shuffles_context, damage)
             try:
                 with noticing_out_of_memory():
-                    return _write_map(run, slide, network, work, files)
+                    return _write_map(run, slide, networks, work, files)
             except OutOfMemory as error:
                 told = f"out of memory with tiles of {plan.tile.sizes[0]} px ({error})"
             # Here, where nothing holds the frames any more that held the tile.
@@ -153,7 +166,7 @@ def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, 
 
 
 def _write_map(
-    run: DenseRun, slide: SlideSettings, network: Network, work: Segmenting, files: MapFiles
+    run: DenseRun, slide: SlideSettings, networks: Sequence[Network], work: Segmenting, files: MapFiles
 ) -> Stages:
     """Predict a slide by a plan; where that fails nothing is left behind but the journal."""
     options, label_map, grid = run.settings.infer, run.dataset.label_map, work.grid
@@ -171,23 +184,28 @@ def _write_map(
         names, palette = label_map.names, label_map.palette()
         writer = stack.enter_context(create_mask(files.output, grid, names, palette, made))
         canvas = Canvas(grid.width, grid.height, 1, _writes(writer, seen))
-        shares = None
+        shares: Canvas | None = None
+        measures = () if files.uncertainty is None else uncertainty_bands(options, len(networks))
         if files.probabilities is not None:
             # In place before the map is, which says that all is done.
-            bands = create_probabilities(files.probabilities, grid, names, made)
-            shares = Canvas(grid.width, grid.height, len(label_map), stack.enter_context(bands).write)
+            likely = stack.enter_context(create_probabilities(files.probabilities, grid, names, made))
+            write: Callable[[int, int, Piece], None] = likely.write
+            if files.uncertainty is not None:
+                unsure = stack.enter_context(create_uncertainty(files.uncertainty, grid, measures, made))
+                write = _writes_both(write, unsure.write, len(label_map))
+            shares = Canvas(grid.width, grid.height, len(label_map) + len(measures), write)
         stages = Stages()
         rows = (0, grid.height) if files.band is None else files.band.rows(grid.height)
         if within(work, rows).plan.places:
             # Chosen for the whole slide, so that all bands of it are computed alike.
             views = views_of(work, work.plan.places[work.plan.fullest])
             job = Job(tile, len(work.plan.places), run.settings.train.threads, shares is not None)
-            engine = choose(network, job, options, views)
+            engine = _engine(networks, job, options, views, measures)
             kept = None
             if files.journal is not None:
                 on = depends(made, work, engine, _read_for(slide, files))
                 journal = stack.enter_context(Journal(files.journal, on))
-                kept = KeptTiles(journal, 0 if shares is None else len(label_map), work.damage)
+                kept = KeptTiles(journal, 0 if shares is None else shares.bands, work.damage)
             left = left_to_do(slide.id, work, rows, kept)
             tell = stack.enter_context(progress(slide.id, "tiles"))
             stages = segment(left, engine, Canvases(canvas, shares, kept), tell)
@@ -198,10 +216,31 @@ def _write_map(
     return stages
 
 
+def _engine(
+    networks: Sequence[Network], job: Job, options: InferOptions, views: Views, bands: Sequence[str]
+) -> Engine:
+    """What computes a tile: an engine, or the mean of several, or of one in several ways; ``bands`` of uncertainty."""
+    ways = laid(options)
+    if len(networks) * len(ways) == 1 and not bands:
+        return choose(networks[0], job, options, views)
+    alone = replace(job, tiles=job.tiles * len(ways), shares=False)
+    return MeanEngine([choose(one, alone, options, views) for one in networks], ways, bands, job.shares)
+
+
 def _read_for(slide: SlideSettings, files: MapFiles) -> list[str | Path]:
     """The files that decide what a map shows and where, besides the weights."""
     some = (slide.slide, slide.infer_mask, files.tissue, *files.labels)
     return [one for one in some if one is not None]
+
+
+def _writes_both(
+    shares: Callable[[int, int, Piece], None], unsure: Callable[[int, int, Piece], None], classes: int
+) -> Callable[[int, int, Piece], None]:
+    def write(column: int, row: int, block: Piece) -> None:
+        shares(column, row, block[:classes])
+        unsure(column, row, block[classes:])
+
+    return write
 
 
 def _writes(writer: MaskWriter, seen: np.ndarray) -> Callable[[int, int, Piece], None]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ from hooknet.report.notices import without_folders
 
 logger = logging.getLogger(__name__)
 
+UNCERTAINTY = "uncertainty.tif"
 MAP, PROBABILITIES, TISSUE, OUTLINES, AREAS = (
     "map.tif", "probabilities.tif", "tissue.tif", "map.geojson", "areas.csv",
 )  # fmt: skip
@@ -75,7 +76,8 @@ class Predicting:
 
     def run(self) -> None:
         """Do it; HookNetError at the end where slides failed, whose reasons stand in the log and on the page."""
-        network = prepared(self.model.run, self.model.path)
+        networks = prepared(self.model.run, self.model.path)
+        network = networks[0]
         made = made_of(self.model.run, self.model.path)
         with tempfile.TemporaryDirectory(prefix="hooknet") as scratch:
             # Of a dry run nothing is left.
@@ -83,7 +85,7 @@ class Predicting:
             todo = [one for one in found if not self._is_whole(one, made)]
             self._tell(network, found, todo)
             if not self.options.dry:
-                write_page(self.folder, self._page(self._each(network, found, made)))
+                write_page(self.folder, self._page(self._each(networks, found, made)))
         if self.failed:
             raise HookNetError(self._told_failed())
 
@@ -141,7 +143,7 @@ class Predicting:
                     return speed_on(self.model, network, one, self.options.memory)
         return None
 
-    def _each(self, network: Network, found: list[Ready], made: Mapping[str, str]) -> list[Shown]:
+    def _each(self, networks: Sequence[Network], found: list[Ready], made: Mapping[str, str]) -> list[Shown]:
         pages = []
         for number, one in enumerate(found, start=1):
             name = one.slide.id
@@ -150,11 +152,11 @@ class Predicting:
                     logger.info("%s: its map is there", name)
                 else:
                     logger.info("%s: slide %d of %d", name, number, len(found))
-                    self._predict(network, one, made)
+                    self._predict(networks, one, made)
                 pages.append(self._measure(one))
         return pages
 
-    def _predict(self, network: Network, one: Ready, made: Mapping[str, str]) -> None:
+    def _predict(self, networks: Sequence[Network], one: Ready, made: Mapping[str, str]) -> None:
         run, folder = self.model.run, self.folder / one.slide.id
         over_tissue = run.settings.infer.over == "tissue"
         journal = journal_beside(folder / MAP)
@@ -165,9 +167,10 @@ class Predicting:
             (),
             made=made,
             journal=journal,
+            uncertainty=folder / UNCERTAINTY if run.settings.keeps_uncertainty else None,
         )
         with staged([str(one.slide.slide)]):
-            predict(run, one.slide, network, files, self.options.memory)
+            predict(run, one.slide, networks, files, self.options.memory)
         journal.unlink(missing_ok=True)
 
     def _measure(self, one: Ready) -> Shown:

@@ -14,7 +14,7 @@ import pandas as pd
 import hooknet
 from hooknet.config import layout
 from hooknet.config.project import Project
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun, Run
 from hooknet.io.checksums import sha256_of
 from hooknet.report.data import Provenance
 
@@ -47,7 +47,8 @@ def provenance(project: Project, dataset: str, runs: Sequence[Run], benchmarks: 
     if settings.phantom is not None:
         seeds["phantom"] = str(settings.phantom.seed)
     files = [project.datasets_file, project.experiments_file, layout.splits_sheet(dataset)]
-    weights = dict.fromkeys(run.weights for run in runs)
+    members = [one for run in runs if isinstance(run, DenseRun) for one in run.members]
+    weights = dict.fromkeys([*(run.weights for run in runs), *members])
     slides = {one.id for one in settings.slides}
     return Provenance(
         versions=_versions(),

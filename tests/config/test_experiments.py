@@ -335,3 +335,25 @@ def test_what_is_stored_of_an_encoder_is_read_again_and_weights_do_not_ask_where
     plain = of_parameters("unet", (0.5,))
     assert "encoder" not in plain.read_as()["network"]
     assert (plain.own_encoder, plain.encoder_code, plain.encoder_weights) == (None, None, None)
+
+
+def test_what_infer_cannot_do_together_is_one_line(tmp_path):
+    at = "experiments.one"
+    for infer, message in [
+        ({"uncertainty": True},
+         f"{at}.infer: uncertainty without probabilities, which it is told of; set probabilities to true"),
+        ({"uncertainty": True, "probabilities": True, "split_gb": 1},
+         f"{at}.infer: uncertainty with split_gb: such jobs write maps and probabilities alone; leave one out"),
+        ({"uncertainty": True, "probabilities": True, "bundle_minutes": 1},
+         f"{at}.infer: uncertainty with bundle_minutes: such jobs write maps and probabilities alone; leave one out"),
+        ({"ensemble": ["a.ckpt", "a.ckpt"]},
+         f"{at}.infer: ensemble ['a.ckpt', 'a.ckpt'] names one twice; name each once"),
+        ({"tta": "flips"}, f"{at}.infer.tta: found 'flips', wanted 'none' or 'dihedral'"),
+    ]:  # fmt: skip
+        assert complaint(tmp_path, infer=infer) == message
+    assert complaint(tmp_path, infer={"ensemble": ["a.ckpt"]}, checkpoint="b.ckpt") == (
+        f"{at}: infer.ensemble with a checkpoint of its own; its members are all its weights: add that one to them"
+    )
+    assert complaint(tmp_path, infer={"ensemble": ["a.ckpt"]}, seeds=[1, 2]) == (
+        f"{at}: infer.ensemble with seeds [1, 2], which change nothing: nothing is trained; leave seeds out"
+    )

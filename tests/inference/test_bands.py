@@ -159,8 +159,8 @@ def test_smaller_tiles_in_one_band_leave_no_gap(made, tmp_path):
     for number, of_run in ((1, run), (2, small)):
         band = Band(number, 2)
         paths.append(tmp_path / "b" / f"{band}.tif")
-        network = prepared(of_run, source / "best.ckpt", "s")
-        predict(of_run, slide, network, MapFiles(paths[-1], None, tissue, (), band))
+        networks = prepared(of_run, source / "best.ckpt", "s")
+        predict(of_run, slide, networks, MapFiles(paths[-1], None, tissue, (), band))
     join_maps("s", paths, tmp_path / "joined.tif")
     with Mask.open(whole.output) as one, Mask.open(tmp_path / "joined.tif") as other:
         np.testing.assert_array_equal(other.read(0, 0, WIDTH, HEIGHT), one.read(0, 0, WIDTH, HEIGHT))

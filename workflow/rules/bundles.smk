@@ -13,6 +13,7 @@ rule infer_bundle:
         masks=bundle_masks,
         labels=bundle_labels,
         encoder=encoder_code,
+        members=infer_members,
     output:
         folder=temp(directory("results/runs/{run}/bundles/{bundle}")),
     log:

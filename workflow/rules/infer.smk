@@ -1,6 +1,6 @@
 """Weights and slides -> maps.
 
-hooknet infer    results/runs/<run>/maps/<slide>.tif, and probabilities/<slide>.tif where they are kept
+hooknet infer    results/runs/<run>/maps/<slide>.tif, and {probabilities,uncertainty}/<slide>.tif where they are kept
 hooknet export   results/runs/<run>/exports/<slide>.{geojson,xml,ome.tif,colours.tif} where they are wanted
 """
 
@@ -13,6 +13,7 @@ rule infer:
         mask=infer_mask,
         labels=infer_labels,
         encoder=encoder_code,
+        members=infer_members,
     output:
         map="results/runs/{run}/maps/{slide}.tif",
     log:
@@ -44,7 +45,22 @@ use rule infer as infer_with_probabilities with:
         map="results/runs/{run}/maps/{slide}.tif",
         probabilities="results/runs/{run}/probabilities/{slide}.tif",
     wildcard_constraints:
-        run=names_of(DenseRun, keeps_probabilities=True, splits=False, bundles=False),
+        run=names_of(
+            DenseRun,
+            keeps_probabilities=True,
+            keeps_uncertainty=False,
+            splits=False,
+            bundles=False,
+        ),
+
+
+use rule infer as infer_with_uncertainty with:
+    output:
+        map="results/runs/{run}/maps/{slide}.tif",
+        probabilities="results/runs/{run}/probabilities/{slide}.tif",
+        uncertainty="results/runs/{run}/uncertainty/{slide}.tif",
+    wildcard_constraints:
+        run=names_of(DenseRun, keeps_uncertainty=True),
 
 
 rule export:

@@ -157,6 +157,11 @@ def infer_checkpoint(wildcards):
     return EVERY_RUN[wildcards.run].weights
 
 
+def infer_members(wildcards):
+    """The weights of an ensemble, besides those of its first member."""
+    return list(EVERY_RUN[wildcards.run].members[1:])
+
+
 def infer_tissue(wildcards):
     if EVERY_RUN[wildcards.run].settings.predicts_over != "tissue":
         return []

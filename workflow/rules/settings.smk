@@ -142,6 +142,8 @@ def infer_options(wildcards, input, output):
     flags += [f"--labels {quote(path)}" for path in input.labels]
     if "probabilities" in output.keys():
         flags.append(f"--probabilities {quote(output.probabilities)}")
+    if "uncertainty" in output.keys():
+        flags.append(f"--uncertainty {quote(output.uncertainty)}")
     return " ".join(flags)
 
 
