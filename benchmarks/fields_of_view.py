@@ -44,7 +44,7 @@ SETTINGS: Final = {
     "target_weights": [0.5],
     "entrants": 3,
     "patch_size": 252,
-    "network": {"filters": 8, "depth": 4, "batch_norm_momentum": 0.9, "hooks": "star"},
+    "network": {"filters": 8, "depth": 4, "batch_norm_momentum": 0.9, "hook_layout": "star"},
     "train": {
         "epochs": 32, "steps": 20, "batch": 8, "learning_rate": 2e-3, "l2": 1e-5, "validation_patches": 150,
         "threads": 1, "workers": 0,

@@ -43,7 +43,8 @@ class NetworkOptions(Settings):
     merge: Literal["concat", "add", "subtract", "multiply", "attention"] = "concat"
     window: Annotated[int, Field(ge=1, le=31)] = 5
     heads: Annotated[int, Field(ge=1, le=64)] = 4
-    hooks: tuple[HookSettings, ...] | Literal["star"] | None = None
+    hook_layout: Literal["chain", "star"] = "chain"
+    hooks: tuple[HookSettings, ...] | None = None
     encoder: EncoderOptions | None = None
 
     @model_validator(mode="after")
@@ -53,6 +54,12 @@ class NetworkOptions(Settings):
                 f"filters {self.filters} and parameters {self.parameters}: the one follows from the other; leave one "
                 "out, of `defaults` too"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_layout(self) -> NetworkOptions:
+        if self.hook_layout != "chain" and self.hooks is not None:
+            raise ValueError(f"hook_layout {self.hook_layout} and hooks, which say it all; leave one out")
         return self
 
     @model_validator(mode="after")
@@ -79,6 +86,7 @@ class NetworkOptions(Settings):
         found: dict[str, Any] = told(self)
         unused = ["parameters" if self.parameters is None else "filters"]
         unused += [] if self.merge == "attention" else ["window", "heads"]
+        unused += [] if self.hook_layout != "chain" else ["hook_layout"]
         unused += ["encoder" if self.encoder is None else "depth"]
         return {key: value for key, value in found.items() if key not in unused}
 
@@ -174,7 +182,7 @@ class BranchedSettings(DenseSettings):
                 "network.encoder is for unet and hooknet, found model mrn; leave the key out, or use hooknet"
             )
         if self.model != "hooknet":
-            for key, default in (("merge", "concat"), ("hooks", None)):
+            for key, default in (("merge", "concat"), ("hook_layout", "chain"), ("hooks", None)):
                 if getattr(self.network, key) != default:
                     raise ValueError(
                         f"network.{key} is for hooknet, model {self.model} has no hooks; leave the key out"
@@ -211,6 +219,6 @@ class BranchedSettings(DenseSettings):
     def _hooks(self) -> tuple[Hook, ...] | None:
         """As they are written; None for the paper's chain."""
         written = self.network.hooks
-        if written == "star":
+        if self.network.hook_layout == "star":
             return star_hooks(self.spacings, self.network.depth)
         return None if written is None else tuple(Hook(**hook.model_dump()) for hook in written)

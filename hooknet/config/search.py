@@ -58,8 +58,10 @@ class SearchSettings(Settings):
     def _its_own(self) -> SearchSettings:
         if self.network.merge != "concat":
             raise ValueError("network.merge is what a search looks for; list kinds in `merges`")
-        if isinstance(self.network.hooks, tuple):
-            raise ValueError("network.hooks fit one of a search's networks only; leave them out, or say star")
+        if self.network.hooks is not None:
+            raise ValueError(
+                "network.hooks fit one of a search's networks only; leave them out, or say hook_layout"
+            )
         if self.train.init_from is not None:
             raise ValueError("train.init_from fits one of a search's networks only; leave it out")
         return self
@@ -177,7 +179,7 @@ class SearchSettings(Settings):
 
     def _network(self, candidate: Candidate, size: dict[str, int]) -> NetworkOptions:
         """The network's settings as a candidate has them; ``size``: its ``filters`` or ``parameters``."""
-        left_out = {"filters", "parameters", "merge", *(("hooks",) if candidate.views == 1 else ())}
+        left_out = {"filters", "parameters", "merge", *(("hook_layout",) if candidate.views == 1 else ())}
         common: dict[str, Any] = self.network.model_dump(exclude=left_out, exclude_unset=True)
         merge: dict[str, Any] = {} if candidate.merge is None else {"merge": candidate.merge}
         return NetworkOptions(**{**common, **size, **merge})

@@ -18,9 +18,10 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline():
     text = CliRunner().invoke(main.app, ["--help"], env={"COLUMNS": "200"}).output
     places = [text.index(f"\n  {name} ") for name in NAMES]
     assert places == sorted(places)
-    assert NAMES[:31] == [
+    assert NAMES[:35] == [
         "make-demo-slide", "check-slide", "read-annotations", "rasterise", "detect-tissue", "index-centres",
-        "make-splits", "train", "card", "infer", "join-bands", "infer-bundle", "unbundle", "fit-clusters",
+        "make-splits", "train-trial", "rank-views", "promote-trials", "decide-views",
+        "train", "card", "infer", "join-bands", "infer-bundle", "unbundle", "fit-clusters",
         "train-classifier", "classify-patches", "train-refiner", "refine", "paint-tissue", "export", "evaluate",
         "measure-boundaries", "measure-volume", "measure-calibration", "quantify", "overview", "detect-objects",
         "match-objects", "compare", "report", "verdict",

@@ -168,13 +168,13 @@ def test_defaults_are_merged_section_by_section_and_own_settings_go_first(tmp_pa
 def test_empty_experiments_are_refused(tmp_path):
     for text, message in [
         ("experiments: {}\n", "experiments: found none, wanted one at least"),
-        ("defaults: {}\n", "experiments: is missing and has no default"),
+        ("defaults: {}\n", "experiments: found none, wanted one at least"),
         ("experiments: [a]\n", "experiments: found ['a'], wanted a mapping of keys to settings"),
         ("experiments: {a: 3}\n", "experiments.a: found 3, wanted a mapping of keys to settings"),
         ("experiments:\n", "experiments: found nothing, wanted a mapping of keys to settings"),
         ("defaults: 3\nexperiments: {a: {}}\n", "defaults: found 3, wanted a mapping of keys to settings"),
         ("exprmnts: {}\nexperiments: {}\n",
-         "exprmnts: unknown key; did you mean 'experiments'? possible: defaults, experiments"),
+         "exprmnts: unknown key; did you mean 'experiments'? possible: defaults, experiments, search"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError) as caught:
             load_project(*made_config.write(tmp_path, None, text))

@@ -88,7 +88,7 @@ def test_all_candidates_have_about_as_many_parameters(tmp_path):
 
 
 def test_a_star_hooks_every_context_into_the_target(tmp_path):
-    search = load(tmp_path, network={"filters": 4, "depth": 2, "hooks": "star"}).searches["fields"]
+    search = load(tmp_path, network={"filters": 4, "depth": 2, "hook_layout": "star"}).searches["fields"]
     hooks = search.runs["fields_1_2_4_concat_0.75"].network.all_hooks
     assert [(one.source, one.source_depth, one.target, one.target_depth) for one in hooks] == [
         (1, 1, 0, 2),

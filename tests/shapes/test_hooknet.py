@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hooknet.errors import ShapeError
 from hooknet.shapes.hooknet import HookNetSettings, HookNetShape
-from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks, hook_depth
+from hooknet.shapes.hooks import Hook, branch_name, chain_hooks, check_hooks, hook_depth, star_hooks
 from hooknet.shapes.sizes import legal_sizes
 from hooknet.shapes.tiles import Tile, stride_unit
 
@@ -34,6 +34,13 @@ def test_three_spacings_are_hooked_in_a_chain():
     assert chain_hooks((0.5, 2.0, 8.0), 4) == (Hook(1, 2, 0, 4), Hook(2, 2, 1, 4))
     assert chain_hooks((0.25, 0.5, 8.0), 4) == (Hook(1, 3, 0, 4), Hook(2, 0, 1, 4))
     assert chain_hooks((0.5,), 4) == ()
+
+
+def test_a_star_hooks_each_context_into_the_targets_bottleneck_where_it_has_a_map_that_fits():
+    assert star_hooks((0.5, 2.0, 8.0), 4) == (Hook(1, 2, 0, 4), Hook(2, 0, 0, 4))
+    assert star_hooks((0.5, 8.0), 4) == chain_hooks((0.5, 8.0), 4)
+    with pytest.raises(ShapeError, match="use a context at 0.5, 1, 2, 4 µm/px"):
+        star_hooks((0.25, 0.5, 8.0), 4)
 
 
 def test_hooks_may_enter_the_decoder_where_the_crops_are_those_of_the_reference():
