@@ -18,7 +18,7 @@ from hooknet.shapes.mrn import MRNSettings
 from hooknet.shapes.unet import UNetSettings
 
 # Settings of `network` that not all its models have, or that follow from others.
-_NOT_OF_ALL = {"filters", "parameters", "merge", "window", "heads", "hooks", "encoder"}
+_NOT_OF_ALL = {"filters", "parameters", "merge", "window", "heads", "hooks", "hook_layout", "encoder"}
 
 
 class HookSettings(Settings):
@@ -182,7 +182,7 @@ class BranchedSettings(DenseSettings):
                 "network.encoder is for unet and hooknet, found model mrn; leave the key out, or use hooknet"
             )
         if self.model != "hooknet":
-            for key, default in (("merge", "concat"), ("hook_layout", "chain"), ("hooks", None)):
+            for key, default in (("merge", "concat"), ("hook_layout", "chain"), ("hooks", "hook_layout", None)):
                 if getattr(self.network, key) != default:
                     raise ValueError(
                         f"network.{key} is for hooknet, model {self.model} has no hooks; leave the key out"

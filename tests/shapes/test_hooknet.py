@@ -39,7 +39,7 @@ def test_three_spacings_are_hooked_in_a_chain():
 def test_a_star_hooks_each_context_into_the_targets_bottleneck_where_it_has_a_map_that_fits():
     assert star_hooks((0.5, 2.0, 8.0), 4) == (Hook(1, 2, 0, 4), Hook(2, 0, 0, 4))
     assert star_hooks((0.5, 8.0), 4) == chain_hooks((0.5, 8.0), 4)
-    with pytest.raises(ShapeError, match="use a context at 0.5, 1, 2, 4 µm/px"):
+    with pytest.raises(ShapeError, match=r"use a context at 0\.5, 1, 2, 4 µm/px"):
         star_hooks((0.25, 0.5, 8.0), 4)
 
 
