@@ -89,17 +89,19 @@ def gather(
     assigned: Mapping[str, Side],
     role: str,
     read: Callable[[Run, SlideSettings], Mapping[str, T]],
+    of: Callable[[Run], bool] = bool,
 ) -> list[Measured[T]]:
     """What was measured of every system of a dataset on its test slides with a raster of ``role``, folds pooled.
 
-    ``read`` returns slide -> what was measured, of one run on one slide.  A seed is told where an experiment has
-    several.  MaskError when a file is of another slide, or a slide was tested in two folds.
+    ``read`` returns slide -> what was measured, of one run on one slide; runs that ``of`` says no to are left out.
+    A seed is told where an experiment has several.  MaskError when a file is of another slide, or a slide was tested
+    in two folds.
     """
 
     def chosen(slides: Sequence[SlideSettings]) -> dict[str, SlideSettings]:
         return {one.id: one for one in slides if role in roles_of(one)}
 
-    return _gathered(project, dataset, assigned, chosen, read)
+    return _gathered(project, dataset, assigned, chosen, read, of)
 
 
 def gather_volumes(
@@ -123,12 +125,13 @@ def _gathered(
     assigned: Mapping[str, Side],
     chosen: Callable[[Sequence[SlideSettings]], Mapping[str, S]],
     read: Callable[[Run, S], Mapping[str, T]],
+    of: Callable[[Run], bool] = bool,
 ) -> list[Measured[T]]:
     """``chosen``: what is read of some test slides, by name."""
     folds: dict[str, list[dict[str, T]]] = {}
     about: dict[str, tuple[str, int | None]] = {}
     for run in project.runs.values():
-        if run.dataset_name != dataset:
+        if run.dataset_name != dataset or not of(run):
             continue
         wanted = chosen(run.slides("test", assigned))
         found = {name: _only(read(run, one), run.name, name) for name, one in wanted.items()}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from hooknet.config.project import Project
+from hooknet.config.run import Run
 from hooknet.config.sides import Side
 from hooknet.config.volumes import volumes_of
 from hooknet.evaluation.boundaries import boundary_slides, boundary_table, read_boundaries
@@ -102,17 +103,17 @@ def _calibration(
     project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Of the experiments that keep their probabilities."""
-    keep = {
-        name: one
-        for name, one in project.experiments.items()
-        if one.keeps_probabilities and one.dataset == dataset
-    }
-    if not keep:
+
+    def keeps(run: Run) -> bool:
+        return run.settings.keeps_probabilities
+
+    if not any(run.dataset_name == dataset and keeps(run) for run in project.runs.values()):
         return pd.DataFrame(), pd.DataFrame()
     names = project.dataset(dataset).label_map.names
     measured = gather(
-        replace(project, experiments=keep), dataset, assigned, role,
+        project, dataset, assigned, role,
         lambda run, slide: read_calibration(runs_folder / run.name / "calibration" / f"{slide.id}.csv", names),
+        keeps,
     )  # fmt: skip
     return calibration_tables(measured, names)
 

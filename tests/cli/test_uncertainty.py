@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import rasterio
 import yaml
-from made_cohort import EXPERIMENTS, FILES, RUN, SLIDES, hooknet, refuse, truth
+from made_cohort import EXPERIMENTS, FILES, RUN, SLIDES, hooknet, refuse, step, truth
 
 from hooknet.io.masks import Mask
 from hooknet.io.rasters import quiet
@@ -60,3 +60,25 @@ def test_it_goes_with_probabilities_and_with_an_experiment_that_says_so(mean):
         for one in infer("--probabilities", "p.tif", "--uncertainty", "u.tif")
     ]
     assert refuse(*arguments) == message.replace("mean", "unet")
+
+
+def test_an_ensemble_is_compared_and_reported_as_all_others(mean):
+    shares = MEAN / "probabilities" / "c.tif"
+    assert hooknet(*infer("--probabilities", shares)).status == 0
+    steps = [step("evaluate", role=role) for role in ("labels", "truth")]
+    steps += [step("measure-boundaries"), step("quantify")]
+    for arguments in steps:
+        moved = [
+            Path(str(one).replace(str(RUN), str(MEAN))) if isinstance(one, Path) else one for one in arguments
+        ]
+        assert hooknet(*moved).status == 0
+    calibration = MEAN / "calibration" / "c.csv"
+    assert hooknet(
+        "measure-calibration", "--slide", "c", "--truth", SLIDES / "c" / "truth.tif", "--probabilities", shares,
+        "--output", calibration,
+    ).status == 0  # fmt: skip
+    for name in ("compare", "report"):
+        outcome = hooknet(*step(name))
+        assert outcome.status == 0, outcome
+    summary = json.loads(Path("results/report/colon/summary.json").read_text())
+    assert "mean" in json.dumps(summary)
