@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hooknet.config.run import Run
     from hooknet.data.index import SlideFiles
 
-PREPARE = "snakemake --cores 4 --until index_centres make_splits"
+PREPARE = "snakemake --cores 4 prepare"
 
 
 def run(

@@ -5,7 +5,7 @@ import yaml
 from made_cohort import CENTRES, FILES, RUN, SLIDES, hooknet, refuse
 from PIL import Image
 
-PREPARE = "make it first: snakemake --cores 4 --until index_centres make_splits"
+PREPARE = "make it first: snakemake --cores 4 prepare"
 
 
 @pytest.fixture(autouse=True)

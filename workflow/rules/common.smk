@@ -4,6 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 from shlex import quote
+from types import SimpleNamespace
 
 from hooknet.config import layout
 from hooknet.config.datasets import is_raster

@@ -86,6 +86,16 @@ def train_centres(wildcards):
     ]
 
 
+def all_centres(wildcards):
+    """Of every experiment that is trained; with `--until index_centres` nothing is made where splits are made too."""
+    files = []
+    for name, run in DECLARED.items():
+        if isinstance(run, (DenseRun, ClassifierRun)) and not run.settings.checkpoint:
+            one = SimpleNamespace(run=name)
+            files += [run_splits(one), *train_centres(one)]
+    return files
+
+
 def train_start(wildcards):
     start = EVERY_RUN[wildcards.run].settings.starts_from
     return [] if start is None else start
