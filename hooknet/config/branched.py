@@ -182,7 +182,7 @@ class BranchedSettings(DenseSettings):
                 "network.encoder is for unet and hooknet, found model mrn; leave the key out, or use hooknet"
             )
         if self.model != "hooknet":
-            for key, default in (("merge", "concat"), ("hook_layout", "chain"), ("hooks", "hook_layout", None)):
+            for key, default in (("merge", "concat"), ("hook_layout", "chain"), ("hooks", None)):
                 if getattr(self.network, key) != default:
                     raise ValueError(
                         f"network.{key} is for hooknet, model {self.model} has no hooks; leave the key out"
