@@ -2,8 +2,8 @@
 
 Four kinds of slides (:mod:`hooknet.demo.sites`) that differ only in what names their classes: fine detail alone, or
 with it what is near (4 µm/px shows it), what is far (16 µm/px), or both.  Steps 1 to 3 of a search run on each as the
-workflow runs them, in this process.  Costs are seconds of the trials, reading and validation included, beside those
-that the winner's whole training would take at its own pace.
+workflow runs them, in this process.  Costs are seconds of processor time of the trials, reading and validation
+included, beside those that the winner's whole training would take at its own pace.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def slides_of(folder: Path, search: Search, spec: PatchSpec, split: str) -> list
 
 
 def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tuple[str, int], float]]:
-    """The decision, and the seconds of every trial and rung."""
+    """The decision, and the seconds of processor time of every trial and rung."""
     seconds: dict[tuple[str, int], float] = {}
 
     def train(name: str, rung: int, epochs: int) -> None:
@@ -115,9 +115,9 @@ def run_search(search: Search, slides: Path) -> tuple[dict[str, object], dict[tu
         earlier = None if rung == 0 else layout.rung_folder(search.name, name, rung - 1) / "state"
         files = TrainFiles(to / "best.ckpt", None, to / "metrics.csv", to / "working", kept=to / "state")
         to.mkdir(parents=True, exist_ok=True)
-        start = time.perf_counter()
+        start = time.process_time()
         train_trial(run, training, validation, TrialFiles(files, to / "points.parquet", earlier), epochs)
-        seconds[name, rung] = time.perf_counter() - start
+        seconds[name, rung] = time.process_time() - start
 
     for name in search.singles:
         train(name, 0, search.settings.rungs.epochs[0])
@@ -163,7 +163,7 @@ def measure(context: Context, seed: int) -> dict[str, object]:
         "search_s": sum(seconds.values()),
         "training_s": whole,
         "ratio": sum(seconds.values()) / whole,
-        "work_at_most": search.settings.work.of(rungs, search.settings.all_entrants)
+        "work_at_most": search.settings.work.of(rungs, rungs.sizes[0] - len(search.singles))
         / search.settings.train.epochs,
     }
 
