@@ -1,0 +1,161 @@
+"""The steps of a search from file to file, on predictions made by hand."""
+
+import json
+
+import made_config
+import numpy as np
+import pandas as pd
+import pytest
+from made_points import points, sure
+
+from hooknet.config import layout
+from hooknet.config.project import load_project
+from hooknet.errors import ConfigError, MaskError
+from hooknet.io.points import write_points
+from hooknet.report.data import ReportClass
+from hooknet.report.files import Files
+from hooknet.report.search import read_search, sentences, show
+from hooknet.search.steps import decide_views, promote_trials, rank_views
+
+NAMES = ("stroma", "gland")
+SLIDES = [{"id": f"v{at}", "patient": f"p{at}", "split": "validation"} for at in range(8)]
+EACH = 20
+SEARCH = {
+    "dataset": "colon",
+    "spacings": [1.0, 2.0, 4.0],
+    "patch_size": 92,
+    "network": {"filters": 4, "depth": 2},
+    "train": {"epochs": 30, "steps": 2, "batch": 2},
+    "branches": [2],
+    "entrants": 3,
+    "reduction": 2,
+}
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    others = [
+        {"id": "a", "patient": "pa", "split": "training"},
+        {"id": "c", "patient": "pc", "split": "test"},
+    ]
+    datasets = {"colon": made_config.dataset(slides=[*others, *SLIDES])}
+    return load_project(*made_config.write(tmp_path, datasets, search={"fields": SEARCH})).searches["fields"]
+
+
+def predict(search, name, rung, wrong):
+    """Predictions that get so many of every 20 centres of a slide wrong, those of both classes."""
+    labels = np.tile([1, 2], len(SLIDES) * EACH // 2)
+    slides = np.repeat([one["id"] for one in SLIDES], EACH)
+    told = np.where(np.arange(len(labels)) % EACH < wrong, 3 - labels, labels)
+    path = layout.points_path(search.name, name, rung)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_points(path, points(labels, sure(told, 2, 0.8), NAMES, slides))
+
+
+def ranked(search):
+    for name, wrong in zip(search.singles, (2, 4, 8), strict=True):
+        predict(search, name, 0, wrong)
+    rank_views(search, layout.ranking_folder(search.name), layout.trials_path(search.name, 0))
+    return json.loads(layout.trials_path(search.name, 0).read_text())
+
+
+def test_a_search_goes_from_ranking_to_decision(search):
+    first = ranked(search)
+    # Every centre that one gets wrong the finest does too, so that no combination tells more than another with it.
+    assert first["trials"][:3] == ["fields_1", "fields_2", "fields_4"]
+    assert set(first["trials"][3:]) == {"fields_1_2_concat_0.75", "fields_1_4_concat_0.75"}
+    assert (first["sizes"], first["epochs"][0]) == ([5, 3, 2], search.settings.rungs.epochs[0])
+    assert first["epochs"] == sorted(first["epochs"])
+    wrong = {
+        "fields_1": 2,
+        "fields_2": 4,
+        "fields_4": 8,
+        "fields_1_2_concat_0.75": 1,
+        "fields_1_4_concat_0.75": 2,
+    }
+    for rung in (0, 1):
+        trials = json.loads(layout.trials_path(search.name, rung).read_text())["trials"]
+        for name in trials:
+            predict(search, name, rung, wrong[name])
+        promote_trials(
+            search, rung, layout.rung_table_path(search.name, rung), layout.trials_path(search.name, rung + 1)
+        )
+    last = json.loads(layout.trials_path(search.name, 2).read_text())["trials"]
+    assert set(last) == {"fields_1_2_concat_0.75", "fields_1"}
+    for name in last:
+        predict(search, name, 2, wrong[name])
+    decide_views(search, layout.decision_path(search.name), layout.last_rung_path(search.name))
+    decision = json.loads(layout.decision_path(search.name).read_text())
+    assert decision["winner"] == "fields_1_2_concat_0.75"
+    assert decision["winner_spacings"] == [1.0, 2.0]
+    assert decision["runner_up"] == "fields_1"
+    assert decision["lead_over_runner_up"]["macro_f1"] == pytest.approx(0.05, abs=0.001)
+    assert decision["sure"] == 1.0
+    assert decision["drawn"] == "patients"
+    assert decision["trained_in_full"] == ["fields_1_2_concat_0.75", "fields_1", "fields_2", "fields_4"]
+    assert list(search.decided()) == decision["trained_in_full"]
+
+
+def test_the_report_shows_it(search, tmp_path):
+    test_a_search_goes_from_ranking_to_decision(search)
+    found = read_search(search)
+    files = Files(tmp_path / "report")
+    shown = show(found, [ReportClass("stroma", 1, "#e5989b"), ReportClass("gland", 2, "#1b6f66")], files)
+    assert shown.sentences[0] == "The search decides for fields_1_2_concat_0.75, which sees 1 and 2 µm/px."
+    assert (
+        "is +0.050 (95 % interval +0.050 to +0.050); in 100 % of cohorts drawn from the patients"
+        in shown.sentences[1]
+    )
+    assert [row[1].text for row in shown.trials.rows if row[4].text == "wins"] == ["fields_1_2_concat_0.75"]
+    saved = pd.read_csv(tmp_path / "report" / "tables" / "search_fields_rungs.csv")
+    assert len(saved) == 5 + 3 + 2
+    assert (tmp_path / "report" / "figures" / "search_fields_views.png").stat().st_size > 5000
+
+
+def test_a_simpler_winner_says_that_it_is_not_the_best(search):
+    decision = {
+        "winner": "a", "winner_spacings": [1.0], "runner_up": "b", "best": "b", "sure": 0.4, "drawn": "centres",
+        "tolerance": 0.01, "lead_over_runner_up": {"macro_f1": -0.02, "low": -0.1, "high": 0.06},
+        "rungs": {"epochs": [1, 4]}, "epochs_in_full": 8,
+    }  # fmt: skip
+    told = sentences(decision)
+    assert told[0] == "The search decides for a, which sees 1 µm/px."
+    assert told[2] == "It is not the one with the highest F1, but simpler, and not shown to be worse."
+
+
+def test_a_ranking_needs_every_single_view(search):
+    predict(search, "fields_1", 0, 2)
+    with pytest.raises(
+        MaskError, match=r"fields_2/rung0/points\.parquet: no such file; make it with train-trial"
+    ):
+        rank_views(search, layout.ranking_folder(search.name), layout.trials_path(search.name, 0))
+    assert not layout.ranking_folder(search.name).exists()
+
+
+def test_nobody_goes_on_from_the_last_rung(search):
+    rungs = ranked(search)["sizes"]
+    with pytest.raises(ConfigError, match="from rung 2 no trial goes on; decide it with decide-views"):
+        promote_trials(
+            search, len(rungs) - 1, layout.rung_table_path(search.name, 2), layout.trials_path(search.name, 3)
+        )
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (
+            {"trials": ["fields_9"], "epochs": [1, 2], "sizes": [4, 2]},
+            "wanted trials of search fields; make it again",
+        ),
+        ({"trials": [], "epochs": [1, 2], "sizes": [4, 2]}, "wanted trials of search fields; make it again"),
+        ({"trials": ["fields_1"]}, "says no rungs"),
+        ({"trials": ["fields_1"], "epochs": [1], "sizes": [4, 2]}, "says no rungs"),
+    ],
+)
+def test_trials_of_another_search_are_refused(search, record, told):
+    path = layout.trials_path(search.name, 0)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    with pytest.raises((ConfigError, MaskError), match=told):
+        promote_trials(search, 0, layout.rung_table_path(search.name, 0), layout.trials_path(search.name, 1))
