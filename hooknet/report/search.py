@@ -99,11 +99,17 @@ def sentences(decision: Mapping[str, Any]) -> tuple[str, ...]:
         if decision["winner"] != decision["best"]
         else ""
     )
+    before = (
+        f"{', '.join(decision['better_before'])} did better in an earlier rung, trained less: a larger budget may decide "
+        "otherwise."
+        if decision["better_before"]
+        else ""
+    )
     fourth = (
         "All this was seen on validation slides. What it is worth, trained in full, the scores on the test slides say; "
         "no test slide had a part in the decision."
     )
-    return tuple(one for one in (first, second, third, fourth) if one)
+    return tuple(one for one in (first, second, third, before, fourth) if one)
 
 
 def draw_curves(views: pd.DataFrame, classes: Sequence[ReportClass]) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,14 +29,23 @@ class Verdict:
     ahead: tuple[float, float, float]
 
 
-def goes_on(trials: Mapping[str, Candidate], found: Scored, size: int, tolerance: float) -> list[str]:
+def goes_on(
+    trials: Mapping[str, Candidate], found: Scored, size: int, tolerance: float, telling_less: Collection[str]
+) -> list[str]:
     """The ``size`` trials that go on: the simplest that keeps up with the best, then the best ones.
 
     A simpler trial that is as good so far is never dropped for noise: it would win if the others stayed even.
+    ``telling_less``: trials whose views the ranking has shown to tell less than others do together; they go on only
+    where there are no others, since combinations learn more slowly and are behind at first.
     """
-    by_score = sorted(trials, key=lambda name: (-found.macro(name), trials[name]))
-    first = _simplest(trials, found, by_score[0], tolerance)
-    return [first, *(name for name in by_score if name != first)][:size]
+    ranked = {name: one for name, one in trials.items() if name not in telling_less}
+    chosen: list[str] = []
+    for among in (ranked, {name: one for name, one in trials.items() if name in telling_less}):
+        by_score = sorted(among, key=lambda name: (-found.macro(name), trials[name]))
+        if by_score:
+            first = _simplest(among, found, by_score[0], tolerance)
+            chosen += [first, *(name for name in by_score if name != first)]
+    return chosen[:size]
 
 
 def rung_table(trials: Mapping[str, Candidate], found: Scored, epochs: int, on: list[str]) -> pd.DataFrame:

@@ -58,11 +58,24 @@ def promote_trials(search: Search, rung: int, output: Path, trials: Path) -> Non
         )
     of_rung = _trials(search, rung)
     found = _scored(search, list(of_rung), rung)
-    on = goes_on(of_rung, found, rungs.sizes[rung + 1], search.settings.tolerance)
+    less = _telling_less(search)
+    on = goes_on(of_rung, found, rungs.sizes[rung + 1], search.settings.tolerance, less)
     _write(output, rung_table(of_rung, found, rungs.epochs[rung], on))
     write_json(trials, {"search": search.name, "trials": on})
     for name in sorted(of_rung, key=found.macro, reverse=True):
         logger.info("%s: macro F1 %.3f%s", name, found.macro(name), ", goes on" * (name in on))
+
+
+def _telling_less(search: Search) -> frozenset[str]:
+    """The trials whose views the ranking has shown to tell less than others do together."""
+    path = layout.ranking_folder(search.name) / TABLE
+    try:
+        table = pd.read_csv(path, dtype={"view": str})
+        behind = set(table.loc[~table["keeps_up"].astype(bool), "view"])
+    except (OSError, ValueError, KeyError) as error:
+        message = " ".join(str(error).split())
+        raise MaskError(f"{path}: not a ranking ({message}); make it with rank-views") from None
+    return frozenset(name for name, one in search.candidates.items() if one.view in behind)
 
 
 def decide_views(search: Search, output: Path, table: Path) -> None:
@@ -72,7 +85,13 @@ def decide_views(search: Search, output: Path, table: Path) -> None:
     found = _scored(search, list(of_rung), rungs.last)
     verdict = decide(of_rung, found, search.settings.tolerance)
     _write(table, rung_table(of_rung, found, rungs.epochs[-1], [verdict.winner]))
-    write_json(output, _record(search, rungs, verdict, found))
+    before = _better_before(search, rungs.last, found.macro(verdict.winner))
+    write_json(output, {**_record(search, rungs, verdict, found), "better_before": before})
+    if before:
+        logger.warning(
+            "%s did better in an earlier rung, trained less; give the search a larger budget",
+            ", ".join(before),
+        )
     logger.info("%s wins before %s (%.0f %% sure)", verdict.winner, verdict.runner_up, 100 * verdict.sure)
 
 
@@ -85,6 +104,15 @@ def _trials(search: Search, rung: int) -> dict[str, Candidate]:
             f"{path}: found {str(names)[:80]}, wanted trials of search {search.name}; make it again"
         )
     return {name: search.candidates[name] for name in names}
+
+
+def _better_before(search: Search, last: int, reached: float) -> list[str]:
+    """Trials that did better than the winner in a rung before the last, by more than the tolerance."""
+    names: list[str] = []
+    for rung in range(last):
+        table = pd.read_csv(layout.rung_table_path(search.name, rung))
+        names += table.loc[table["f1"] > reached + search.settings.tolerance, "trial"].to_list()
+    return list(dict.fromkeys(names))
 
 
 def _record(search: Search, rungs: Rungs, verdict: Verdict, found: Scored) -> dict[str, object]:

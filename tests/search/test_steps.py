@@ -93,8 +93,31 @@ def test_a_search_goes_from_ranking_to_decision(search):
     assert decision["lead_over_runner_up"]["macro_f1"] == pytest.approx(0.05, abs=0.001)
     assert decision["sure"] == 1.0
     assert decision["drawn"] == "patients"
+    assert decision["better_before"] == []
     assert decision["trained_in_full"] == ["fields_1_2_concat_0.75", "fields_1", "fields_2", "fields_4"]
     assert list(search.decided()) == decision["trained_in_full"]
+
+
+def test_a_winner_behind_what_was_there_before_is_told_of(search, caplog):
+    """A single view that the ranking put behind does better at first than the combinations ever do."""
+    ranked(search)
+    layout.trials_path(search.name, 1).write_text(
+        json.dumps({"trials": ["fields_1_2_concat_0.75", "fields_1_4_concat_0.75"]})
+    )
+    layout.trials_path(search.name, 2).write_text(
+        json.dumps({"trials": ["fields_1_2_concat_0.75", "fields_1_4_concat_0.75"]})
+    )
+    for rung in (0, 1):
+        for name in json.loads(layout.trials_path(search.name, rung).read_text())["trials"]:
+            predict(search, name, rung, 2 if name == "fields_1" else 6)
+        promote_trials(
+            search, rung, layout.rung_table_path(search.name, rung), layout.search_folder("x") / "on.json"
+        )
+    for name in ("fields_1_2_concat_0.75", "fields_1_4_concat_0.75"):
+        predict(search, name, 2, 6)
+    decide_views(search, layout.decision_path(search.name), layout.last_rung_path(search.name))
+    assert json.loads(layout.decision_path(search.name).read_text())["better_before"][0] == "fields_1"
+    assert "did better in an earlier rung, trained less" in caplog.text
 
 
 def test_the_report_shows_it(search, tmp_path):
@@ -117,11 +140,12 @@ def test_a_simpler_winner_says_that_it_is_not_the_best(search):
     decision = {
         "winner": "a", "winner_spacings": [1.0], "runner_up": "b", "best": "b", "sure": 0.4, "drawn": "centres",
         "tolerance": 0.01, "lead_over_runner_up": {"macro_f1": -0.02, "low": -0.1, "high": 0.06},
-        "rungs": {"epochs": [1, 4]}, "epochs_in_full": 8,
+        "rungs": {"epochs": [1, 4]}, "epochs_in_full": 8, "better_before": ["c"],
     }  # fmt: skip
     told = sentences(decision)
     assert told[0] == "The search decides for a, which sees 1 µm/px."
     assert told[2] == "It is not the one with the highest F1, but simpler, and not shown to be worse."
+    assert told[3].startswith("c did better in an earlier rung, trained less")
 
 
 def test_a_ranking_needs_every_single_view(search):

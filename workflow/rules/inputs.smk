@@ -379,6 +379,10 @@ def points_at(search, rung):
     return [layout.points_path(search, name, rung) for name in names]
 
 
+def search_ranking(wildcards):
+    return layout.ranking_folder(wildcards.search)
+
+
 def rung_trials(wildcards):
     return trials_at(wildcards.search, int(wildcards.rung))
 

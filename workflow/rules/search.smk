@@ -74,6 +74,7 @@ checkpoint rank_views:
 
 checkpoint promote_trials:
     input:
+        ranking=search_ranking,
         trials=rung_trials,
         points=rung_points,
     output:
