@@ -100,8 +100,8 @@ def sentences(decision: Mapping[str, Any]) -> tuple[str, ...]:
         else ""
     )
     before = (
-        f"{', '.join(decision['better_before'])} did better in an earlier rung, trained less: a larger budget may decide "
-        "otherwise."
+        f"{', '.join(decision['better_before'])} did better in an earlier rung, trained less: a larger budget may "
+        "decide otherwise."
         if decision["better_before"]
         else ""
     )
