@@ -85,6 +85,10 @@ def named_keys(page: Path) -> set[str]:
     found = set()
     for span in spans(page):
         key, colon, _ = span.partition(":")
-        if KEY.fullmatch(key) and (colon or (key.split(".")[0] in SECTIONS and "." in key)):
+        if (
+            KEY.fullmatch(key)
+            and Path(key).suffix not in (".tif", ".csv", ".ckpt")
+            and (colon or (key.split(".")[0] in SECTIONS and "." in key))
+        ):
             found.add(key)
     return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from made_workflow import BIN, ROOT
+from made_workflow import BIN, ENVIRONMENT, ROOT
 
 PAGE = ROOT / "docs" / "tutorial.md"
 GLAS_SECTION = "## The same on GlaS"
@@ -77,12 +76,18 @@ def script(taken: list[Block]) -> str:
     return "\n".join(parts)
 
 
-def lay_out(folder: Path) -> Path:
-    """A repository as a reader has it after `make setup`; the environment of the tests stands for the one made."""
+def lay_out(folder: Path, shared: Path | None = None) -> Path:
+    """A repository as a reader has it after `make setup`; the environment of the tests stands for the one made.
+
+    With ``shared`` also its examples, and the data that they name beside it.
+    """
     place = folder / "hooknet"
     (place / ".venv" / "bin").mkdir(parents=True)
     for name in PARTS:
         (place / name).symlink_to(ROOT / name)
+    if shared is not None:
+        (place / "config").symlink_to(ROOT / "config")
+        (folder / "shared").symlink_to(shared)
     (place / ".venv" / "bin" / "activate").write_text(f'export PATH="{BIN}:$PATH"\n')
     (place / ".venv" / ".ok").touch()
     (place / "reader.py").write_text(READER)
@@ -91,7 +96,7 @@ def lay_out(folder: Path) -> Path:
 
 def run(place: Path, taken: list[Block]) -> dict[int, str]:
     """Do as the blocks say, starting in a folder; what each printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOOKNET": str(place)}
     done = subprocess.run(
         ["bash", "-c", script(taken)], cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, check=False,

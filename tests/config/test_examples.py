@@ -62,6 +62,7 @@ def test_every_example_is_looked_at():
         "glas",
         "glas_h2g",
         "glas_hdc",
+        "glas_tutorial",
         "hearts",
         "own_encoder",
         "phantom_h2g",
@@ -335,6 +336,19 @@ def test_slides_of_a_folder_are_predicted_by_weights_of_another_experiment():
     assert run.network == trained.network
     assert run.dataset.label_map.names == trained.dataset.label_map.names
     assert project.on_error == "skip"
+
+
+def test_the_tutorial_s_fields_are_of_as_few_patients_on_each_side_as_it_says():
+    project = example("glas_tutorial")
+    sides = {}
+    for slide in project.dataset("glas").slides:
+        sides.setdefault(slide.split, []).append(slide.patient)
+    assert {side: (len(of), len(set(of))) for side, of in sides.items()} == {
+        "training": (6, 3),
+        "validation": (2, 2),
+        "test": (4, 2),
+    }
+    assert [one.spacings for one in project.experiments.values()] == [(0.62,), (0.62, 2.48)]
 
 
 def test_weights_that_are_not_there_are_told_before_any_job(monkeypatch, tmp_path):

@@ -280,3 +280,9 @@ def test_profile_is_found_and_goes_on_after_a_crash():
     assert profile["nolock"] is True
     # `--resources gpu=1` would replace any resources of the profile.
     assert "resources" not in profile
+
+
+def test_prepare_makes_what_trainings_draw_from_and_trains_nothing(tiny):
+    found = jobs(tiny, "--nocolor", "prepare")
+    assert {"check_slide", "rasterise", "make_splits", "index_centres", "prepare"} <= set(found)
+    assert not {"train", "infer", "detect_tissue", "report"} & set(found)
