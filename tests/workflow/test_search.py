@@ -6,28 +6,9 @@ import json
 import made_workflow
 import pandas as pd
 import pytest
+from made_search import SEARCH
 from made_workflow import jobs, snakemake
 
-SPACINGS = (2.0, 4.0)
-SEARCH = {
-    "defaults": {
-        "patch_size": 60,
-        "network": {"filters": 2, "depth": 2},
-        "train": {**made_workflow.EXPERIMENTS["defaults"]["train"], "epochs": 4},
-        "infer": {"tile": 252},
-    },
-    "search": {
-        "fields": {
-            "dataset": "tiny",
-            "spacings": [*SPACINGS],
-            "branches": [2],
-            "target_weights": [0.5, 1.0],
-            "entrants": 2,
-            "reduction": 2,
-            "budget": 3.0,
-        }
-    },
-}
 SINGLES = ["fields_2", "fields_4"]
 COMBINED = ["fields_2_4_concat_0.5", "fields_2_4_concat_1"]
 
