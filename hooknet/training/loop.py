@@ -101,11 +101,11 @@ def train(
     validation: Sequence[SlideFiles],
     files: TrainFiles,
     epochs: int | None = None,
-) -> None:
+) -> bool:
     """Train a network that predicts a class per pixel, or go on with an interrupted training of the same.
 
     ``epochs``: only the first so many of the run's; a shorter training is the start of a longer one.  ConfigError
-    where a class of the dataset is absent from training or validation.
+    where a class of the dataset is absent from training or validation.  Returns as :func:`fit`.
     """
     settings = run.settings
     options = settings.train if epochs is None else settings.train.model_copy(update={"epochs": epochs})
@@ -117,7 +117,7 @@ def train(
     module = Segmentation(network, augmentation(run), settings, names, run.seed)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draws = balanced_draws(run, train_index)
-    fit(
+    return fit(
         Training(
             module,
             _loaders(run, network, train_index, check_index, draws),
@@ -131,10 +131,10 @@ def train(
     )
 
 
-def fit(training: Training, files: TrainFiles) -> None:
+def fit(training: Training, files: TrainFiles) -> bool:
     """Train to the end, from where the same training was interrupted; then put the results in their place.
 
-    Of several processes all do the same but for files, which the first writes.
+    Of several processes all do the same but for files, which the first writes: whether this is the first.
     """
     keep_freed_memory()
     ranks = ranks_of(training.options, training.validated, training.spec["run"])
@@ -152,6 +152,7 @@ def fit(training: Training, files: TrainFiles) -> None:
             _fit(trainer, training.module, training.loaders, state)
         if first:
             _move_results(files)
+    return first
 
 
 def _go_on(state: Path, epochs: int) -> bool:

@@ -48,7 +48,8 @@ def train_trial(
     What comes out does not depend on whether there was a rung before.  Raises as :func:`hooknet.training.loop.train`.
     """
     _take_over(files.earlier, files.training.state)
-    train(run, training, validation, files.training, epochs)
+    if not train(run, training, validation, files.training, epochs):
+        return  # of several processes the first predicts
     write_points(files.points, predict_centres(run, validation, files.training.best))
     logger.info("%s: predicted the validation centres", run.name)
 
@@ -60,7 +61,12 @@ def _take_over(earlier: Path | None, state: Path) -> None:
     partial = state.with_name(f".{state.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(earlier, partial)
-    os.replace(partial, state)
+    try:
+        os.replace(partial, state)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not state.exists():  # else another process of this training was faster
+            raise
 
 
 def predict_centres(run: DenseRun, validation: Sequence[SlideFiles], weights: Path) -> Points:

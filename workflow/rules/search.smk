@@ -3,7 +3,7 @@
 hooknet train-trial       results/search/<search>/trials/<trial>/rung<k>/{best.ckpt,metrics.csv,points.parquet,state/}
 hooknet rank-views        results/search/<search>/ranking/*.csv, rungs/entering.json
 hooknet promote-trials    results/search/<search>/rungs/{rung<k>.csv,after<k>.json}
-hooknet decide-views      results/search/<search>/{decision.json,rungs/rung<last>.csv}
+hooknet decide-views      results/search/<search>/{decision.json,last_rung.csv}
 """
 
 
@@ -14,6 +14,7 @@ rule train_trial:
         masks=train_masks,
         centres=train_centres,
         earlier=trial_earlier,
+        encoder=encoder_files,
     output:
         best="results/search/{search}/trials/{run}/rung{rung}/best.ckpt",
         metrics="results/search/{search}/trials/{run}/rung{rung}/metrics.csv",
