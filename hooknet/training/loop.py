@@ -47,7 +47,6 @@ from hooknet.training.weights import checkpoint_spec, new_network
 logger = logging.getLogger(__name__)
 
 Loaders = tuple[DataLoader[Any], DataLoader[Any]]
-
 IDENTITY = "identity"
 #: Seconds that processes wait for the first of them.
 OPENED_WITHIN = 600
@@ -56,9 +55,9 @@ STATE = "state"
 
 @dataclass(frozen=True)
 class TrainFiles:
-    """Where a training's results go; ``state`` is a folder that only lives until the training is done.
+    """Where results go; ``state`` lives until the training is done, or is ``kept`` for a longer one.
 
-    ``draws``: how often what was drawn.  ``kept``: where the state goes instead, for a longer training.
+    ``draws``: how often what was drawn, where the sampler tells it.
     """
 
     best: Path
@@ -104,8 +103,8 @@ def train(
 ) -> bool:
     """Train a network that predicts a class per pixel, or go on with an interrupted training of the same.
 
-    ``epochs``: only the first so many of the run's; a shorter training is the start of a longer one.  ConfigError
-    where a class of the dataset is absent from training or validation.  Returns as :func:`fit`.
+    ``epochs``: the first so many alone; a shorter training is the start of a longer one.  Returns as :func:`fit`.
+    ConfigError where a class of the dataset is absent from training or validation.
     """
     settings = run.settings
     options = settings.train if epochs is None else settings.train.model_copy(update={"epochs": epochs})
