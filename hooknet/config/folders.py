@@ -48,7 +48,10 @@ def name_of(path: Path) -> str:
 
 def is_folder(path: str) -> bool:
     """Whether a path stands for several files: a folder, or a pattern."""
-    return _is_pattern(Path(path)) or Path(path).is_dir()
+    try:
+        return _is_pattern(Path(path)) or Path(path).is_dir()
+    except OSError:  # too long a name, say: of no folder
+        return False
 
 
 def folder_rows(path: str, asked_by: str) -> list[dict[str, str]]:

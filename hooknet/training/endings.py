@@ -16,12 +16,12 @@ def as_one_line(error: HookNetError) -> HookNetError:
     return type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "))
 
 
-def lost(error: RuntimeError, processes: int) -> HookNetError | None:
+def lost(error: RuntimeError | ConnectionError, processes: int) -> HookNetError | None:
     """What to say of the end of another process, of this training's ``processes`` or of its readers; None for a bug."""
     told = str(error)
     if processes > 1 and any(one in told for one in LOST):
         who, remedy = "another process of this training", "see what it said"
-    elif told.startswith(READER_LOST):
+    elif told.startswith(READER_LOST) or isinstance(error, ConnectionError):
         who = "a process that reads patches"
         remedy = "where memory ran out, give the job more or lower train.workers or train.cache_mb"
     else:

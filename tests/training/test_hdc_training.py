@@ -30,7 +30,7 @@ def test_it_learns_two_colours_and_tells_each_term(slides, tmp_path):
     )
     made_runs.train_in(slides, tmp_path, run)
     table = pd.read_csv(tmp_path / "metrics.csv")
-    assert table["validation_macro_f1"].max() > 0.9
+    assert table["validation_macro_f1"].max() > 0.85
     terms = ["train_cross_entropy", "train_dice", "train_frequency", "train_points"]
     np.testing.assert_allclose(table[terms].sum(axis=1), table["train_loss"], rtol=1e-5)
     assert (table[terms].iloc[-1] < table[terms].iloc[0]).all()

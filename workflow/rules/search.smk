@@ -43,7 +43,7 @@ rule train_trial:
         # Lives only while a training does; not an output, since those are deleted when a job is killed.
         state="results/search/{search}/trials/{run}/working{rung}",
     shell:
-        "{resources.launch}python -m hooknet train-trial --run {wildcards.run:q} --epochs {params.epochs}"
+        "{resources.launch}python -m hooknet train-trial --run {wildcards.run:q} --epochs {params.epochs:q}"
         " --slides-folder {params.folder:q} --splits {input.splits:q} --best {output.best:q}"
         " --metrics {output.metrics:q} --points {output.points:q} --kept {output.kept:q} --state {params.state:q}"
         " {params.options} > {log:q} 2>&1"
@@ -95,7 +95,7 @@ checkpoint promote_trials:
         code=running("promote-trials"),
         settings=search_settings,
     shell:
-        "python -m hooknet promote-trials --search {wildcards.search:q} --rung {wildcards.rung}"
+        "python -m hooknet promote-trials --search {wildcards.search:q} --rung {wildcards.rung:q}"
         " --output {output.table:q} --trials {output.trials:q} > {log:q} 2>&1"
 
 
