@@ -32,22 +32,17 @@ class Search:
     @cached_property
     def runs(self) -> dict[str, DenseRun]:
         """Every candidate trained in full, by the run's name: what it is a trial of."""
-        found = (
-            DenseRun(
-                f"{self.name}_{one.suffix}",
-                self.settings.settings_of(one),
-                self.dataset,
-                self.settings.seed,
-                self.settings.fold,
-            )
-            for one in self.settings.candidates
-        )
+        found = (self._run_of(one) for one in self.settings.candidates)
         return {run.name: run for run in found}
 
     def name_of(self, candidate: Candidate) -> str:
         """The name of a candidate's run."""
-        fold = "" if self.settings.fold is None else f"-fold{self.settings.fold}"
-        return f"{self.name}_{candidate.suffix}{fold}"
+        return self._run_of(candidate).name
+
+    def _run_of(self, candidate: Candidate) -> DenseRun:
+        of = self.settings
+        name = f"{self.name}_{candidate.suffix}"
+        return DenseRun(name, of.settings_of(candidate), self.dataset, of.seed, of.fold)
 
     @property
     def singles(self) -> list[str]:

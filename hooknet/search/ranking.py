@@ -67,13 +67,7 @@ class SingleViews:
 
 def curves(views: SingleViews) -> pd.DataFrame:
     """VIEWS: F1 of each class and macro F1 against spacing, with 95 % intervals: the paper's own evidence."""
-    any_ = views.any
-    found = score(
-        {f"{spacing:g}": one.predicted for spacing, one in views.points.items()},
-        any_.labels,
-        views.patients,
-        len(any_.names),
-    )
+    any_, found = views.any, _alone(views)
     rows = []
     for at, spacing in enumerate(views.points):
         for column, name in enumerate((*any_.names, MACRO)):

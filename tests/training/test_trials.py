@@ -62,7 +62,7 @@ def test_rung_by_rung_is_the_same_as_at_once(slides, at_once, tmp_path):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (first / "state").iterdir()) == before
 
 
-def test_without_what_the_rung_before_kept_it_comes_to_the_same(slides, at_once, tmp_path):
+def test_the_same_trial_once_more_comes_to_the_same(slides, at_once, tmp_path):
     assert_same(trial(slides, tmp_path, EPOCHS), at_once)
 
 
