@@ -43,10 +43,11 @@ SETTINGS: Final = {
     "branches": [2, 3],
     "target_weights": [0.5],
     "entrants": 3,
+    "budget": 1.34,  # in multiplications; narrow networks of several branches take longer for each
     "patch_size": 252,
     "network": {"filters": 8, "depth": 4, "batch_norm_momentum": 0.9, "hook_layout": "star"},
     "train": {
-        "epochs": 32, "steps": 20, "batch": 8, "learning_rate": 2e-3, "l2": 1e-5, "validation_patches": 150,
+        "epochs": 48, "steps": 20, "batch": 8, "learning_rate": 2e-3, "l2": 1e-5, "validation_patches": 150,
         "threads": 1, "workers": 0,
     },
     "augment": {"elastic_um": 0},
