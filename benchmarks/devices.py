@@ -31,9 +31,10 @@ from hooknet.io.masks import create_mask
 from hooknet.io.slides import Slide
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training.batches import augmentation, balanced_draws, training_loader
-from hooknet.training.loop import TrainFiles, train
+from hooknet.training.loop import train
 from hooknet.training.module import Segmentation
 from hooknet.training.ranks import Shares
+from hooknet.training.states import TrainFiles
 from hooknet.training.weights import new_network
 
 WORLDS = (1, 2, 3)

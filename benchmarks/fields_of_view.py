@@ -32,7 +32,7 @@ from hooknet.io.masks import Mask, create_mask
 from hooknet.io.slides import Slide
 from hooknet.io.tables import Centres, write_centres
 from hooknet.search.steps import decide_views, promote_trials, rank_views
-from hooknet.training.loop import TrainFiles
+from hooknet.training.states import TrainFiles
 from hooknet.training.trials import TrialFiles, train_trial
 
 SIZE_UM, SPACING, PER_CLASS = 2048.0, 1.0, 200

@@ -64,7 +64,8 @@ TRAIN = """
 import sys
 from pathlib import Path
 from benchmarks.made import draw_slide, make_run, slide_files
-from hooknet.training.loop import TrainFiles, train
+from hooknet.training.loop import train
+from hooknet.training.states import TrainFiles
 batches, workers = map(int, sys.argv[1:])
 run = make_run(
     spacings=(0.5, 1.0), loss_weights=(0.75, 0.25), patch_size=38,

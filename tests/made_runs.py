@@ -135,7 +135,7 @@ def make_slides(folder: Path, run: DenseRun) -> tuple[list[SlideFiles], list[Sli
 
 
 def results(folder: Path):
-    from hooknet.training.loop import TrainFiles
+    from hooknet.training.states import TrainFiles
 
     return TrainFiles(folder / "best.ckpt", folder / "last.ckpt", folder / "metrics.csv", folder / "state")
 

@@ -37,7 +37,8 @@ def run(
     from hooknet.io.records import read_splits
     from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
-    from hooknet.training.loop import TrainFiles, train
+    from hooknet.training.loop import train
+    from hooknet.training.states import TrainFiles
 
     chosen = of_kind(project(datasets, experiments).run(run), DenseRun, "train")
     assigned = read_splits(splits)

@@ -48,7 +48,7 @@ def run(
     from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
     from hooknet.training.classification import train_classifier
-    from hooknet.training.loop import TrainFiles
+    from hooknet.training.states import TrainFiles
 
     chosen = of_kind(project(datasets, experiments).run(run), ClassifierRun, "train-classifier")
     assigned = read_splits(splits)

@@ -42,8 +42,8 @@ def run(
     """Write checkpoints and curves."""
     from hooknet.config.run import RefinerRun, of_kind
     from hooknet.io.records import read_splits
-    from hooknet.training.loop import TrainFiles
     from hooknet.training.refinement import RefinerFolders, slide_files, train_refiner
+    from hooknet.training.states import TrainFiles
 
     chosen = of_kind(project(datasets, experiments).run(run), RefinerRun, "train-refiner")
     assigned, folders = read_splits(splits), RefinerFolders(slides_folder, runs_folder)

@@ -47,7 +47,7 @@ def run(
     from hooknet.io.records import read_splits
     from hooknet.io.staging import staged
     from hooknet.training.batches import slide_files
-    from hooknet.training.loop import TrainFiles
+    from hooknet.training.states import TrainFiles
     from hooknet.training.trials import TrialFiles, train_trial
 
     everything = project(datasets, experiments)

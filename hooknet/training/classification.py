@@ -23,9 +23,10 @@ from hooknet.models.classifier import PatchClassifier
 from hooknet.training.batches import Batch, complete_index, hierarchical_draws, reading
 from hooknet.training.cluster_loss import cluster_cross_entropy
 from hooknet.training.clusters import Clusters, floats, load_clusters
-from hooknet.training.loop import TrainFiles, Training, fit, identity_of
+from hooknet.training.loop import Training, fit
 from hooknet.training.ranks import OwnShare, Shares
 from hooknet.training.scored import ADAM_EPSILON, ONCE_AN_EPOCH, Scored
+from hooknet.training.states import TrainFiles, identity_of
 from hooknet.training.weights import checkpoint_spec, new_classifier
 
 

@@ -40,10 +40,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def provenance(run: DenseRun, training: CentreIndex, validation: CentreIndex) -> dict[str, Any]:
+def provenance(
+    run: DenseRun, training: CentreIndex, validation: CentreIndex, measured: bool = True
+) -> dict[str, Any]:
     """What a model card tells besides the settings; no date in it, so that the same training gives the same bytes.
 
-    ``cohort``: the ranges of the training slides (:mod:`hooknet.groundtruth.stain`).
+    ``cohort``: the ranges of the training slides (:mod:`hooknet.groundtruth.stain`); None where not ``measured``, as
+    in a trial of a search, whose weights meet no other slides.
     """
     start = run.settings.starts_from
     return {
@@ -52,7 +55,7 @@ def provenance(run: DenseRun, training: CentreIndex, validation: CentreIndex) ->
         # What becomes of a px before the network sees it, and what lies outside a slide.
         "normalisation": {"divided_by": 255, "outside": _outside(training)},
         "tissue": run.dataset.tissue.model_dump(mode="json"),
-        "cohort": cohort(training.slides, run.dataset.tissue),
+        "cohort": cohort(training.slides, run.dataset.tissue) if measured else None,
         "fingerprint": digest(run.training_settings()),
         "started_from": None if start is None else {"file": start, "sha256": sha256_of(Path(start))},
     }

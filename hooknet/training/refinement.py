@@ -24,10 +24,11 @@ from hooknet.data.slide_images import SlideFile, SlideImages
 from hooknet.errors import ConfigError, MaskError
 from hooknet.io.probabilities import Probabilities
 from hooknet.training.batches import Batch, reading
-from hooknet.training.loop import TrainFiles, Training, fit, stamps
+from hooknet.training.loop import Training, fit
 from hooknet.training.ranks import OwnShare, Shares
 from hooknet.training.refiner_loss import RefinerLoss
 from hooknet.training.scored import ADAM_EPSILON, ONCE_AN_EPOCH, Scored
+from hooknet.training.states import TrainFiles, stamps
 from hooknet.training.weights import checkpoint_spec, new_refiner
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from hooknet.io.points import Points, write_points
 from hooknet.models.checkpoint import load_checkpoint, restore
 from hooknet.models.gpus import device
 from hooknet.training.batches import complete_index, prepare, reading
-from hooknet.training.loop import TrainFiles, train
+from hooknet.training.loop import train
+from hooknet.training.states import TrainFiles
 from hooknet.training.weights import new_network
 
 logger = logging.getLogger(__name__)

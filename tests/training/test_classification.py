@@ -18,7 +18,7 @@ from hooknet.models.checkpoint import load_checkpoint
 from hooknet.training import clusters
 from hooknet.training.batches import complete_index, hierarchical_draws
 from hooknet.training.classification import Classification, train_classifier
-from hooknet.training.loop import TrainFiles
+from hooknet.training.states import TrainFiles
 from hooknet.training.weights import new_classifier
 
 SIDE = 256

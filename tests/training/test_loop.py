@@ -4,6 +4,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -238,10 +239,10 @@ def cut_at(place, name):
             yield
 
 
-@pytest.mark.parametrize("place", ["_move_results", "shutil.rmtree", "shutil.copyfile"])
+@pytest.mark.parametrize("place", ["move_results", "shutil.rmtree", "shutil.copyfile"])
 def test_a_kill_after_the_last_epoch_costs_no_result(slides, undisturbed, tmp_path, place):
     run = made_runs.make_run(train={"epochs": 4})
-    with cut_at(loop.shutil if place.startswith("shutil") else loop, place.split(".")[-1]):
+    with cut_at(shutil if place.startswith("shutil") else loop, place.split(".")[-1]):
         made_runs.train_in(slides, tmp_path, run)
     made_runs.train_in(slides, tmp_path, run)
     assert_same_results(undisturbed, tmp_path)
@@ -253,7 +254,7 @@ def test_early_stopping_ends_at_the_same_epoch_when_killed_after_the_last(slides
     made_runs.train_in(slides, tmp_path / "one", run)
     rows = len(pd.read_csv(tmp_path / "one" / "metrics.csv"))
     assert 3 <= rows < 9
-    with cut_at(loop, "_move_results"):
+    with cut_at(loop, "move_results"):
         made_runs.train_in(slides, tmp_path / "two", run)
     made_runs.train_in(slides, tmp_path / "two", run)
     assert_same_results(tmp_path / "one", tmp_path / "two")
@@ -264,7 +265,7 @@ def test_early_stopping_ends_at_the_same_epoch_when_killed_after_the_last(slides
 )
 def test_no_training_goes_on_under_other_settings(slides, undisturbed, tmp_path, caplog, changed):
     other = made_runs.make_run(**made_runs.merged({"train": {"epochs": 4}}, changed))
-    with cut_at(loop, "_move_results"):
+    with cut_at(loop, "move_results"):
         made_runs.train_in(slides, tmp_path, other)
     with caplog.at_level(logging.INFO, "hooknet"):
         made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"epochs": 4}))
@@ -308,7 +309,7 @@ def test_no_training_goes_on_with_other_labels(slides, tmp_path, caplog):
     labels.write_bytes(training[0].labels.read_bytes())
     moved = [replace(training[0], labels=labels)]
     files = made_runs.results(tmp_path)
-    with cut_at(loop, "_move_results"):
+    with cut_at(loop, "move_results"):
         train(run, moved, validation, files)
     os.utime(labels, (1, 1))
     with caplog.at_level(logging.INFO, "hooknet"):

@@ -11,8 +11,8 @@ from hooknet.data.slide_images import SlideFile, SlideImages
 from hooknet.errors import CheckpointError, ConfigError, MaskError
 from hooknet.io.probabilities import create_probabilities
 from hooknet.models.checkpoint import load_checkpoint
-from hooknet.training.loop import TrainFiles
 from hooknet.training.refinement import Refinement, RefinerFolders, slide_files, train_refiner
+from hooknet.training.states import TrainFiles
 
 TRAIN = {"epochs": 2, "batch": 2, "accumulate": 1, "threads": 1, "learning_rate": 1e-3, "passes": 2}
 NETWORK = {"batch_norm_momentum": 0.7}

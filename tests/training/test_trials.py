@@ -13,7 +13,7 @@ from hooknet.io.masks import Mask
 from hooknet.io.points import read_points
 from hooknet.io.tables import read_centres
 from hooknet.models.checkpoint import Checkpoint, load_checkpoint
-from hooknet.training.loop import TrainFiles
+from hooknet.training.states import TrainFiles
 from hooknet.training.trials import TrialFiles, train_trial
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -62,6 +62,10 @@ def test_rung_by_rung_is_the_same_as_at_once(slides, at_once, tmp_path):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (first / "state").iterdir()) == before
 
 
+def test_slides_are_not_measured_for_weights_that_meet_no_others(at_once):
+    assert load_checkpoint(at_once / "best.ckpt").spec["cohort"] is None
+
+
 def test_the_same_trial_once_more_comes_to_the_same(slides, at_once, tmp_path):
     assert_same(trial(slides, tmp_path, EPOCHS), at_once)
 
@@ -73,7 +77,7 @@ def test_an_interrupted_rung_goes_on(slides, at_once, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("hooknet.training.loop._move_results", stop)
+        patched.setattr("hooknet.training.loop.move_results", stop)
         with pytest.raises(KeyboardInterrupt):
             trial(slides, tmp_path / "rung1", EPOCHS, first)
     assert not (tmp_path / "rung1" / "points.parquet").exists()

@@ -1,0 +1,119 @@
+"""What a training keeps until it is done, to go on from: whose it is, whether there is more to do, and its end."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+
+import hooknet
+from hooknet.config.project import digest
+from hooknet.config.run import Run
+from hooknet.data.index import SlideFiles
+from hooknet.errors import HookNetError
+from hooknet.io.atomic import atomic, write_text
+from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "identity"
+#: Seconds that processes wait for the first of them.
+OPENED_WITHIN = 600
+STATE = "state"
+
+
+@dataclass(frozen=True)
+class TrainFiles:
+    """Where results go; ``state`` lives until the training is done, or is ``kept`` for a longer one.
+
+    ``draws``: how often what was drawn, where the sampler tells it.
+    """
+
+    best: Path
+    last: Path | None
+    metrics: Path
+    state: Path
+    draws: Path | None = None
+    kept: Path | None = None
+
+
+def go_on(state: Path, epochs: int) -> bool:
+    """Whether there is more to do after a state, which was saved at the end of an epoch."""
+    saved = torch.load(state, map_location="cpu", weights_only=True)
+    done = int(saved["epoch"]) + 1
+    # Lightning would train an epoch more before it looks at its patience again.
+    stopped = any(
+        one["wait_count"] >= one["patience"]
+        for name, one in saved["callbacks"].items()
+        if name.startswith(EarlyStopping.__name__)
+    )
+    logger.info("going on after epoch %d of %d%s", done, epochs, ", which was the last" * stopped)
+    return done < epochs and not stopped
+
+
+def identity_of(run: Run, weights: Sequence[Path], *splits: Sequence[SlideFiles]) -> str:
+    """A fingerprint of settings and data, split by split; ``weights``: files that it starts from or leans on."""
+    seen = [[_seen(one) for one in slides] for slides in splits]
+    started = [hashlib.sha256(path.read_bytes()).hexdigest() for path in weights]
+    return digest(run.training_settings(), seen, started, hooknet.__version__)
+
+
+def _seen(one: SlideFiles) -> list[Any]:
+    return [one.id, stamps(one.slide, one.labels), hashlib.sha256(one.centres.read_bytes()).hexdigest()]
+
+
+def stamps(*paths: Path) -> list[tuple[int, int]]:
+    """Size and time of files too large to be summed."""
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def open_state(folder: Path, identity: str) -> Path | None:
+    """The state to go on from, if there is one of the same identity; else an empty folder."""
+    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
+    if marker.is_file() and marker.read_text() == identity:
+        return state if state.is_file() else None
+    if folder.exists():
+        logger.info("%s: left by a training of other settings or data; starting afresh", folder)
+        shutil.rmtree(folder)
+    write_text(marker, identity)
+    return None
+
+
+def state_of_the_first(folder: Path, identity: str) -> Path | None:
+    """The state that the first process goes on from, once it has opened it."""
+    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
+    until = time.monotonic() + OPENED_WITHIN
+    while not (marker.is_file() and marker.read_text() == identity):
+        if time.monotonic() > until:
+            raise HookNetError(
+                f"{folder}: the first process of this training has not opened it within {OPENED_WITHIN} s; "
+                "see its log, and whether all see the same disk"
+            )
+        time.sleep(0.1)
+    return state if state.is_file() else None
+
+
+def move_results(files: TrainFiles) -> None:
+    """Put the results in their place and drop the state."""
+    places = ((BEST, files.best), (LAST, files.last), (METRICS, files.metrics), (DRAWS, files.draws))
+    for name, place in places:
+        if place is None:
+            continue
+        with atomic(place) as partial:
+            shutil.copyfile(files.state / name, partial)
+    if files.kept is not None:
+        shutil.rmtree(files.kept, ignore_errors=True)
+        os.replace(files.state, files.kept)
+        return
+    # First, so that a kill in between leaves no state without its results.
+    (files.state / f"{STATE}.ckpt").unlink()
+    shutil.rmtree(files.state)
