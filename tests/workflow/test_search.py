@@ -2,12 +2,14 @@
 
 import copy
 import json
+import shlex
+import subprocess
 
 import made_workflow
 import pandas as pd
 import pytest
 from made_search import SEARCH
-from made_workflow import jobs, snakemake
+from made_workflow import BIN, ENVIRONMENT, jobs, snakemake
 
 SINGLES = ["fields_2", "fields_4"]
 COMBINED = ["fields_2_4_concat_0.5", "fields_2_4_concat_1"]
@@ -108,3 +110,21 @@ def test_other_searches_settings_decide_anew_without_training_what_is_trained(se
         assert "train_trial" not in counts
     finally:
         made_workflow.write(searched, SEARCH)
+
+
+@pytest.mark.slow
+def test_several_processes_rung_by_rung_are_what_they_are_at_once(tmp_path):
+    shared = copy.deepcopy(SEARCH)
+    shared["search"]["fields"]["train"] = {"devices": 2}
+    made_workflow.write(tmp_path, shared)
+    last = results(tmp_path, "trials", "fields_4", "rung1")
+    outcome = snakemake(tmp_path, "--nocolor", str((last / "points.parquet").relative_to(tmp_path)))
+    assert outcome.returncode == 0, outcome.stdout[-3000:]
+    words = (
+        f"{BIN}/python -m hooknet train-trial --run fields_4 --epochs 4 --slides-folder results/slides/tiny "
+        "--splits results/slides/tiny/splits.tsv --best one/best.ckpt --metrics one/metrics.csv "
+        "--points one/points.parquet --kept one/state --state one/working"
+    )
+    subprocess.run(shlex.split(words), cwd=tmp_path, env=ENVIRONMENT, check=True)
+    for name in ("best.ckpt", "metrics.csv", "points.parquet"):
+        assert (tmp_path / "one" / name).read_bytes() == (last / name).read_bytes()

@@ -355,10 +355,11 @@ def dataset_results(wildcards):
 
 
 def trial_earlier(wildcards):
-    """What the rung before kept."""
+    """What the rung before kept; how long a rung is the ranking says, but for the first."""
     rung = int(wildcards.rung)
     if rung == 0:
         return []
+    checkpoints.rank_views.get(search=wildcards.search)
     return layout.rung_folder(wildcards.search, wildcards.run, rung - 1) / "state"
 
 
