@@ -2,6 +2,7 @@
 
 import time
 
+import browser
 import made_view
 import pytest
 
@@ -163,6 +164,18 @@ def test_two_panels_move_together(page):
     assert together(page)
     page.keys("s")
     page.until("!Viewer.panels[1].isOpen()")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_pressed_button_can_be_read_under_the_mouse(page, dark):
+    page.look(dark)
+    page.click("#split")  # the mouse stays where it clicked
+    page.until("document.querySelector('#split').matches('[aria-pressed=true]:hover')")
+    ink, paper = page.script(
+        "const style = getComputedStyle(document.querySelector('#split'));"
+        "return [style.color, style.backgroundColor]"
+    )
+    assert browser.contrast(ink, paper) >= 4.5, (ink, paper)
 
 
 def test_a_link_restores_the_view(page):
