@@ -6,6 +6,7 @@ is told: of weights of an earlier version, or of another program, that is less.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -172,6 +173,8 @@ def _provenance(model: Model) -> Section:
     for name in ("run", "seed", "fold"):
         if spec.get(name) is not None:
             found[name] = _text(spec[name])
+    # JSON is YAML too: it can be copied into an experiment, whose `checkpoint` these weights are.
+    found["settings of an experiment that uses them"] = json.dumps(model.run.settings.read_as())
     if isinstance(spec.get("fingerprint"), str):
         found["settings of the training (fingerprint)"] = _text(spec["fingerprint"])
     extra = model.extra

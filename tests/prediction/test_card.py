@@ -1,5 +1,8 @@
+import re
+
 import made_runs
 import pytest
+import yaml
 
 from hooknet.models.checkpoint import load_checkpoint, save_checkpoint
 from hooknet.prediction.card import card, markdown
@@ -54,6 +57,9 @@ def test_it_tells_limits_versions_and_provenance(text, trained):
     spec = load_checkpoint(trained).spec
     assert "- For research only. This is no medical device" in text
     assert f"| settings of the training (fingerprint) | {spec['fingerprint']} |" in text
+    (used,) = re.findall(r"^\| settings of an experiment that uses them \| (.+) \|$", text, re.MULTILINE)
+    assert yaml.safe_load(used) == made_runs.make_run().settings.read_as()
+    assert yaml.safe_load(used).keys() >= {"model", "spacings", "patch_size", "network"}
     for name in ("hooknet", "torch", "python"):
         assert f"| version of {name} | {spec['versions'][name]} |" in text
     assert text.endswith(" |\n")
