@@ -91,6 +91,18 @@ class Browser:
         return path
 
 
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.1 of two CSS colours."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [float(one) / 255 for one in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 @contextlib.contextmanager
 def opened() -> Iterator[Browser]:
     """A browser; for a fixture of session or module scope, since it takes a second or two to start."""

@@ -34,5 +34,11 @@ def run(
         )
         for line in close_colours(dataset.label_map.classes):
             print(f"dataset {name}: note: {line}")
+    for name, search in everything.searches.items():
+        single = ", ".join(f"{one:g}" for one in search.settings.spacings)
+        print(
+            f"search {name}: single views {single}; together {', '.join(search.variants())}; on "
+            f"{search.settings.dataset}, all trials within {search.settings.budget:g} full trainings"
+        )
     for run_name, one in everything.runs.items():
         print(f"run {run_name}: {one.settings.told} on {one.dataset_name}")

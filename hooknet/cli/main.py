@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup, TyperOption
 
+from hooknet import __version__
 from hooknet.cli.skipping import skippable
 from hooknet.errors import HookNetError
 
@@ -101,9 +102,18 @@ for _command in COMMANDS:
     app.command(_command.replace("_", "-"), help=_module.__doc__)(skippable(_command, _module.run))
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hooknet {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _setup(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what needs attention."),
+    version: bool = typer.Option(
+        False, "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO,

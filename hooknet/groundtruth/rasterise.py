@@ -205,7 +205,10 @@ def rasterise_raster(
         if not set(np.flatnonzero(pixels)) <= set(meant):
             found = ", ".join(map(str, np.flatnonzero(pixels)))
             wanted = ", ".join(f"{raw} {names[value - 1]}" for raw, value in meant.items() if value)
-            raise MaskError(f"{raster_path}: found values {found}, wanted 0 (not annotated), {wanted}")
+            raise MaskError(
+                f"{raster_path}: found values {found}, wanted 0 (not annotated), {wanted}; "
+                "list all values that mean a class in its raster_values"
+            )
     counted = {value: int(pixels[classes == value].sum()) for value in range(1, len(names) + 1)}
     _report(path, counted, label_map)
     return counted

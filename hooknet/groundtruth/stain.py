@@ -91,7 +91,9 @@ def beyond(slide: Mapping[str, float], ranges: Mapping[str, Range]) -> list[str]
             continue
         low, high = ranges[name]
         if not low - margin * abs(low) <= slide[name] <= high + margin * abs(high):
-            told.append(f"{called} {slide[name]:.3g}{unit}, the slides of training {_told(low, high)}{unit}")
+            told.append(
+                f"{called} {slide[name]:.3g}{unit} is unlike the slides of training ({_told(low, high)}{unit})"
+            )
     return told
 
 

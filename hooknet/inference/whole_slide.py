@@ -209,7 +209,8 @@ def _write_map(
             left = left_to_do(slide.id, work, rows, kept)
             tell = stack.enter_context(progress(slide.id, "tiles"))
             stages = segment(left, engine, Canvases(canvas, shares, kept), tell)
-    logger.info("%s: views of %s px every %d px; %s", slide.id, tile.sizes, tile.stride, stages)
+    sizes = " and ".join(map(str, tile.sizes))
+    logger.info("%s: views of %s px every %d px; %s", slide.id, sizes, tile.stride, stages)
     tell_damage(slide.id, work.damage)
     if files.band is None:  # of bands the joined map is told
         tell_classes(slide.id, label_map.names, seen)

@@ -185,7 +185,10 @@ def check_fit(model: nn.Module, state_dict: Mapping[str, Tensor], place: str | P
         if name not in state_dict:
             found = "missing"
         elif name not in wanted:
-            raise CheckpointError(f"{place}: tensor {name} has no place in the network; use its own settings")
+            raise CheckpointError(
+                f"{place}: tensor {name} has no place in the network; use the settings it was trained with, "
+                "loss_weights too (hooknet card tells them)"
+            )
         elif state_dict[name].shape != wanted[name].shape:
             found = f"of shape {tuple(state_dict[name].shape)}"
         else:

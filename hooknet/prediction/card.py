@@ -6,6 +6,7 @@ is told: of weights of an earlier version, or of another program, that is less.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -172,6 +173,11 @@ def _provenance(model: Model) -> Section:
     for name in ("run", "seed", "fold"):
         if spec.get(name) is not None:
             found[name] = _text(spec[name])
+    # JSON is YAML too: it can be copied into an experiment, whose `checkpoint` these weights are.  What has a loss of
+    # its own has tensors of its own.
+    settings = model.run.settings
+    losses = settings.model_dump(mode="json", include={"loss_weights", "deep_weights"})
+    found["settings of an experiment that uses them"] = json.dumps({**settings.read_as(), **losses})
     if isinstance(spec.get("fingerprint"), str):
         found["settings of the training (fingerprint)"] = _text(spec["fingerprint"])
     extra = model.extra

@@ -11,6 +11,19 @@ def test_check_says_what_would_run(cohort):
     )
 
 
+def test_check_says_what_a_search_would_try(cohort):
+    search = (
+        "search:\n  views: {dataset: colon, spacings: [1.0, 2.0, 4.0], network: {filters: 2}, budget: 1.5}\n"
+    )
+    Path("search.yaml").write_text(search)
+    outcome = hooknet("check", "--datasets", "datasets.yaml", "--experiments", "search.yaml")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.splitlines()[1:] == [
+        "search views: single views 1, 2, 4; together 1+2, 1+4, 2+4, 1+2+4; on colon, "
+        "all trials within 1.5 full trainings"
+    ]
+
+
 def test_colours_that_some_readers_cannot_tell_apart_are_noted(cohort):
     text = Path("datasets.yaml").read_text()
     Path("datasets.yaml").write_text(text.replace("#1b6f66", "#2a9d8f"))

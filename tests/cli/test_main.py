@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from made_cohort import hooknet
@@ -26,6 +27,11 @@ def test_help_lists_the_commands_in_the_order_of_the_pipeline():
         "measure-boundaries", "measure-volume", "measure-calibration", "quantify", "overview", "detect-objects",
         "match-objects", "compare", "report", "verdict",
     ]  # fmt: skip
+
+
+def test_version_is_that_of_the_package():
+    outcome = CliRunner().invoke(main.app, ["--version"])
+    assert (outcome.exit_code, outcome.output) == (0, f"hooknet {version('hooknet')}\n")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -213,10 +213,12 @@ def test_slides_unlike_those_of_training_are_warned_of_in_a_line(caplog):
     made_slides.write_slide(Path("in/dark.tif"), dark, spacing=0.5)
     assert predict("in/n1.tif", "in/dark.tif").status == 0
     (told,) = [one.message for one in caplog.records if "the slides of training" in one.message]
-    assert told.startswith("dark: spacing 0.5 µm/px, the slides of training 1 µm/px; haematoxylin ")
+    assert told.startswith(
+        "dark: spacing 0.5 µm/px is unlike the slides of training (1 µm/px); haematoxylin "
+    )
     page = (NEW / "index.html").read_text()
     assert "There are warnings of 1 of these slides." in page
-    assert "Spacing 0.5 µm/px, the slides of training 1 µm/px." in page
+    assert "Spacing 0.5 µm/px is unlike the slides of training (1 µm/px)." in page
 
 
 def test_a_slide_of_the_training_is_warned_of(caplog):

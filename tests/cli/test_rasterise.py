@@ -42,7 +42,8 @@ def test_own_raster_with_an_unknown_value_is_one_line(cohort):
     values[0, 0] = 7
     Image.fromarray(values).save("c.png")
     assert refuse(*step("rasterise", role="truth")) == (
-        "c.png: found values 0, 1, 2, 7, wanted 0 (not annotated), 1 stroma, 2 gland"
+        "c.png: found values 0, 1, 2, 7, wanted 0 (not annotated), 1 stroma, 2 gland; "
+        "list all values that mean a class in its raster_values"
     )
 
 

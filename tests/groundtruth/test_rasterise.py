@@ -327,7 +327,8 @@ def test_values_without_a_class_are_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(MaskError) as error:
         rasterise_raster(tmp_path / "truth.png", (2, 2), grid, LABELS, tmp_path / "mask.tif")
     assert str(error.value) == (
-        f"{tmp_path / 'truth.png'}: found values 0, 1, 7, 18, wanted 0 (not annotated), 1 stroma, 2 tumour"
+        f"{tmp_path / 'truth.png'}: found values 0, 1, 7, 18, wanted 0 (not annotated), 1 stroma, 2 tumour; "
+        "list all values that mean a class in its raster_values"
     )
     assert [one.name for one in tmp_path.iterdir()] == ["truth.png"]
 

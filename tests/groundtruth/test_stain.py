@@ -61,11 +61,11 @@ def test_warnings_begin_exactly_beyond_the_allowance(measure):
     for one in (low - 1e-9, high + 1e-9):
         (told,) = beyond({measure: one}, ranges)
         assert told.startswith(MEASURES[measure][0])
-        assert "the slides of training 0.4 to 0.5" in told
+        assert "is unlike the slides of training (0.4 to 0.5" in told
 
 
 def test_what_is_not_known_of_either_is_not_told():
     assert beyond({"spacing": 9.0}, {"eosin": (0.1, 0.2)}) == []
     assert beyond({"spacing": 0.5}, {"spacing": (0.25, 0.25), "eosin": (0.1, 0.2)}) == [
-        "spacing 0.5 µm/px, the slides of training 0.25 µm/px"
+        "spacing 0.5 µm/px is unlike the slides of training (0.25 µm/px)"
     ]

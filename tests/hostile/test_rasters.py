@@ -76,7 +76,8 @@ CASES = [
     Case("colours", lambda: png(np.dstack([VALUES] * 3)), PAINT,
          "c.png: found 3 band(s) of uint8, wanted one band of uint8 class values"),
     Case("values outside the map", lambda: png(VALUES * 7), PAINT,
-         "c.png: found values 0, 7, 14, wanted 0 (not annotated), 1 stroma, 2 gland"),
+         "c.png: found values 0, 7, 14, wanted 0 (not annotated), 1 stroma, 2 gland; "
+         "list all values that mean a class in its raster_values"),
     Case("a part of the slide", lambda: png(VALUES[:50, :50]), PAINT, OTHER_SIZE.format("50 x 50")),
     Case("turned", lambda: png(VALUES.T.copy()), PAINT, OTHER_SIZE.format("180 x 220")),
     Case("no bytes", lambda: Path("c.png").write_bytes(b""), PAINT, re.compile(r"c\.png: not a readable raster \(.+\)")),

@@ -1,7 +1,10 @@
+import re
+
 import made_runs
 import pytest
+import yaml
 
-from hooknet.models.checkpoint import load_checkpoint, save_checkpoint
+from hooknet.models.checkpoint import check_fit, load_checkpoint, save_checkpoint
 from hooknet.prediction.card import card, markdown
 from hooknet.prediction.model import open_model
 from hooknet.training.weights import checkpoint_spec, new_network
@@ -57,6 +60,26 @@ def test_it_tells_limits_versions_and_provenance(text, trained):
     for name in ("hooknet", "torch", "python"):
         assert f"| version of {name} | {spec['versions'][name]} |" in text
     assert text.endswith(" |\n")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        *made_runs.every_kind().values(),
+        made_runs.make_run(loss_weights=(0.75, 0.25)),
+        made_runs.make_run(loss_weights=None),
+        made_runs.make_hdc_run(deep_weights=None),
+    ],
+    ids=[*made_runs.every_kind(), "hooknet, both losses", "hooknet, one loss", "hdc_hrnet, one loss"],
+)
+def test_an_experiment_of_the_settings_that_it_tells_takes_the_weights(run, tmp_path):
+    network = new_network(run)
+    save_checkpoint(tmp_path / "best.ckpt", network, checkpoint_spec(run, ()))
+    text = markdown(open_model(tmp_path / "best.ckpt"))
+    (told,) = re.findall(r"^\| settings of an experiment that uses them \| (.+) \|$", text, re.MULTILINE)
+    other = made_runs.run_of({"dataset": "made", **yaml.safe_load(told)}, seed=1)
+    check_fit(new_network(other), network.state_dict(), "best.ckpt")
+    assert other.settings.read_as() == run.settings.read_as()
 
 
 def test_the_same_weights_give_the_same_card(text, trained):
