@@ -49,7 +49,10 @@ def check_experiment(
 
 def check_search(where: str, settings: SearchSettings, datasets: Mapping[str, DatasetSettings]) -> None:
     """ConfigError, at ``where``, for a search that its dataset cannot serve, or that has nothing to choose from."""
-    finest = settings.settings_of(settings.singles[0])
+    try:
+        finest = settings.settings_of(settings.singles[0])
+    except (ShapeError, ConfigError) as error:
+        raise ConfigError(f"{where}: {error}") from None
     check_experiment(where, finest, datasets)
     dataset = datasets[settings.dataset]
     if dataset.folds is not None and settings.fold is None:

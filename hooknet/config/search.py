@@ -7,16 +7,16 @@ is one: single views first, then the combinations that complement each other bes
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hooknet.config.branched import BranchedSettings, NetworkOptions
 from hooknet.config.candidates import Candidate, Rungs, Work, rung_sizes, share_out, single, stretched
 from hooknet.config.dense import InferOptions, TrainOptions
-from hooknet.config.document import Settings
+from hooknet.config.document import Settings, explain, place
 from hooknet.config.experiment import AugmentOptions, Count, NotNegative
 from hooknet.config.types import PositiveFloat, Seed
 from hooknet.errors import ConfigError, ShapeError
@@ -125,8 +125,12 @@ class SearchSettings(Settings):
         return self.settings_of(candidate).network_settings(2).shape.multiply_accumulates()
 
     def settings_of(self, candidate: Candidate) -> BranchedSettings:
-        """The candidate as an experiment, of as many parameters as any other of the search."""
-        return BranchedSettings(
+        """The candidate as an experiment, of as many parameters as any other of the search.
+
+        ConfigError where settings do not go with its spacings.
+        """
+        return _experiment(
+            candidate.view,
             dataset=self.dataset,
             model="unet" if candidate.views == 1 else "hooknet",
             seeds=(self.seed,),
@@ -148,7 +152,8 @@ class SearchSettings(Settings):
         """
         if self.network.parameters is not None:
             return self.network.parameters
-        finest = BranchedSettings(
+        finest = _experiment(
+            self.singles[0].view,
             dataset=self.dataset,
             model="unet",
             spacings=self.spacings[:1],
@@ -183,3 +188,12 @@ class SearchSettings(Settings):
         common: dict[str, Any] = self.network.model_dump(exclude=left_out, exclude_unset=True)
         merge: dict[str, Any] = {} if candidate.merge is None else {"merge": candidate.merge}
         return NetworkOptions(**{**common, **size, **merge})
+
+
+def _experiment(view: str, **settings: Any) -> BranchedSettings:
+    try:
+        return BranchedSettings(**settings)
+    except ValidationError as error:
+        raise ConfigError(
+            explain(error, BranchedSettings, partial(place, f"with {view} µm/px", ""))
+        ) from None

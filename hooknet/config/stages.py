@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 from hooknet.config.dense import is_checkpoint
 from hooknet.config.document import nearest
@@ -31,11 +32,9 @@ def _members(run: DenseRun, runs: Mapping[str, Run], file: str) -> tuple[Path, .
             found.append(Path(member))
             continue
         named = [one for one in runs.values() if one.experiment == member]
-        dense = [one for one in named if isinstance(one, DenseRun) and not one.settings.infer.ensemble]
+        dense = [one for one in named if _has_weights(one)]
         if not dense:
-            possible = sorted(
-                {one.experiment for one in runs.values() if isinstance(one, DenseRun)} - {run.experiment}
-            )
+            possible = sorted({one.experiment for one in runs.values() if _has_weights(one)})
             why = "which has no weights of its own" if named else "and no path of a checkpoint (.ckpt)"
             raise ConfigError(f"{where}: no experiment {member!r}, {why}; {nearest(member, possible)}")
         _check_member(f"{where}: {member!r}", dense[0], run)
@@ -44,6 +43,11 @@ def _members(run: DenseRun, runs: Mapping[str, Run], file: str) -> tuple[Path, .
             raise ConfigError(f"{where}: {member!r} has no run of fold {run.fold}; give both the same folds")
         found += [one for one in alike if one is not None]
     return tuple(dict.fromkeys(found))
+
+
+def _has_weights(run: Run) -> TypeGuard[DenseRun]:
+    """Whether it is a network of pixels of which there are weights of its own."""
+    return isinstance(run, DenseRun) and not run.settings.infer.ensemble
 
 
 def _check_member(where: str, member: DenseRun, run: DenseRun) -> None:

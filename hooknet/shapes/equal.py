@@ -24,7 +24,7 @@ def of_parameters(settings: SettingsT, parameters: int) -> SettingsT:
     return replace(settings, filters=filters_for(settings, parameters))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8192)
 def filters_for(settings: UNetSettings, parameters: int) -> int:
     """The number of filters whose parameter count is nearest to ``parameters``; of two as near, the smaller.
 

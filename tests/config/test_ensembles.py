@@ -70,6 +70,14 @@ def test_members_that_cannot_be_are_one_line(tmp_path, ensemble, message):
     assert str(caught.value) == f"{tmp_path}/experiments.yaml: experiments.mean.infer.ensemble: {message}"
 
 
+def test_an_ensemble_is_no_member_of_another_nor_offered_as_one(tmp_path):
+    mean = {"dataset": "colon", "model": "unet", "spacings": [1.0], "infer": {"ensemble": ["other"]}}
+    other = {**mean, "infer": {"ensemble": ["mean"]}}
+    files = made_config.write(tmp_path, {"colon": made_config.DATASET}, {"mean": mean, "other": other})
+    with pytest.raises(ConfigError, match=r"'other', which has no weights of its own; possible: none$"):
+        load_project(*files)
+
+
 def test_weights_that_are_not_there_are_told_before_any_job(tmp_path):
     lines = missing_files(project(tmp_path, ["one", "gone.ckpt", *best("one-seed1")]))
     assert [line for line in lines if "ckpt" in line] == [

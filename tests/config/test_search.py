@@ -106,6 +106,8 @@ def test_a_star_hooks_every_context_into_the_target(tmp_path):
         ({"network": {"filters": 4, "depth": 2, "merge": "add"}}, "network.merge is what a search looks for"),
         ({"target_weights": [0.0]}, "search.fields.target_weights"),
         ({"seeds": [1]}, "search.fields.seeds: unknown key"),
+        ({"spacings": [1.0, 512.0]}, "search.fields: with 512 µm/px: augment.elastic_um 3 bends nothing"),
+        ({"patch_size": 61}, "search.fields: a 61 px patch"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_a_line(tmp_path, changed, told):
