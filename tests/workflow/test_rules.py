@@ -22,7 +22,7 @@ SPREAD = {"join_bands", "infer_bundle", "unbundle"}
 # Of weights that are used as they are.
 GIVEN = {"overview"}
 # Where slides may be skipped.
-SKIPPING = {"verdict"}
+SKIPPING = {"verdict", "verdict_of_predictions"}
 # Of a search over fields of view (see test_search.py).
 SEARCHING = {"train_trial", "rank_views", "promote_trials", "decide_views"}
 # The demo keeps probabilities: its maps are made by a rule of their own, of the same command.

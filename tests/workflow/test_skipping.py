@@ -84,6 +84,13 @@ def test_all_that_can_be_made_is_there_and_the_exit_status_tells(folder, outcome
     assert not (report / "verdict.txt").exists()
 
 
+def test_maps_without_scores_end_so_too(folder, outcome):
+    found = snakemake(folder, "--nocolor", "predict")
+    assert found.returncode == 1
+    assert "\nhooknet: dataset tiny: skipped 3 of 6 slides, cut (and 2 more): " in found.stdout
+    assert not (folder / "results/report/tiny/verdict_of_predictions.txt").exists()
+
+
 def test_scores_are_those_of_the_slides_that_could_be_used(folder, outcome):
     sheet = (folder / "results/slides/tiny/splits.tsv").read_text().splitlines()
     assert sheet[1:] == ["a1\t\ttraining", "b1\t\tvalidation", "c1\t\ttest", "torn\t\ttest", "cut\t\tskipped",

@@ -3,7 +3,8 @@
 hooknet evaluate    results/runs/<run>/{counts,windows}/<role>/<slide>.csv
 hooknet compare     results/report/<dataset>/comparison/*.csv
 hooknet report      results/report/<dataset>/index.html, summary.json, tables/, figures/
-hooknet verdict     results/report/<dataset>/verdict.txt    (with on_error: skip; fails where a slide was skipped)
+hooknet verdict     results/report/<dataset>/verdict{,_of_predictions}.txt    (with on_error: skip; fails where a slide was
+                    skipped)
 """
 
 
@@ -124,3 +125,15 @@ rule verdict:
         settings=report_settings,
     shell:
         "python -m hooknet verdict --dataset {wildcards.dataset:q} --output {output.text:q} > {log:q} 2>&1"
+
+
+use rule verdict as verdict_of_predictions with:
+    input:
+        results=predicted_results,
+        splits="results/slides/{dataset}/splits.tsv",
+    output:
+        text="results/report/{dataset}/verdict_of_predictions.txt",
+    log:
+        "results/logs/verdict_of_predictions/{dataset}.log",
+    benchmark:
+        "results/benchmarks/verdict_of_predictions/{dataset}.tsv"

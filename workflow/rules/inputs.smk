@@ -40,21 +40,42 @@ def all_counts(wildcards):
     return files
 
 
-def verdict_results(wildcards):
-    """All that is wanted of a dataset: its verdict comes last."""
+def of_dataset(wildcards, wanted):
+    """Of files of runs those of the dataset's."""
     runs = set(dataset_runs(wildcards))
+    return [path for path in wanted if path.parts[2] in runs]
+
+
+def described(wildcards):
+    """What is told of maps without scores."""
     wanted = (
         all_quantities(wildcards) + all_exports(wildcards) + all_overviews(wildcards)
     )
-    mine = [path for path in wanted if path.parts[2] in runs]
-    return mine + results_of(wildcards.dataset)
+    return of_dataset(wildcards, wanted)
 
 
-def all_verdicts(wildcards):
+def verdict_results(wildcards):
+    """All that is wanted of a dataset: its verdict comes last."""
+    return described(wildcards) + results_of(wildcards.dataset)
+
+
+def predicted_results(wildcards):
+    return described(wildcards) + of_dataset(wildcards, all_maps(wildcards))
+
+
+def verdicts(name):
     """Where slides may be skipped the exit status tells whether any was."""
     if not SKIPPING:
         return []
-    return [layout.report_folder(name) / "verdict.txt" for name in DATASETS]
+    return [layout.report_folder(one) / name for one in DATASETS]
+
+
+def all_verdicts(wildcards):
+    return verdicts("verdict.txt")
+
+
+def predicted_verdicts(wildcards):
+    return verdicts("verdict_of_predictions.txt")
 
 
 def run_splits(wildcards):
