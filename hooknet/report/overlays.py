@@ -20,6 +20,8 @@ Palette = Mapping[int, tuple[int, int, int]]
 LONGEST_SIDE = 1200
 # A scale bar takes at most this share of the width.
 BAR_SHARE = 0.25
+#: Perceptually uniform, from dark to bright, and no colour of heat maps.
+UNSURE = "viridis"
 INK = (17, 17, 17)
 WHITE = (255, 255, 255)
 
@@ -33,6 +35,19 @@ def colour(labels: Labels, palette: Palette, alpha: int = 255) -> Rgba:
     for value in np.unique(labels[labels > 0]):
         table[value] = (*palette[int(value)], alpha)
     return table[labels]
+
+
+def shade(entropy: NDArray[np.uint8]) -> Rgba:
+    """Bytes of entropy (``io.uncertainty``) as (height, width, 4): dark is sure, bright undecided, 0 transparent."""
+    table = np.zeros((256, 4), np.uint8)
+    table[1:] = mpl.colormaps[UNSURE](np.linspace(0, 1, 255), bytes=True)
+    return table[entropy]
+
+
+def ramp(steps: int = 17) -> tuple[str, ...]:
+    """The colours of :func:`shade` for 0 to 1, evenly, as #rrggbb."""
+    colours = mpl.colormaps[UNSURE](np.linspace(0, 1, steps), bytes=True)
+    return tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue, _ in colours.tolist())
 
 
 def outline(labels: Labels, palette: Palette, width: int = 1) -> Rgba:
@@ -145,6 +160,7 @@ def fitted(overlay: ReportOverlay, longest: int = LONGEST_SIDE) -> ReportOverlay
         predictions={
             name: _shrunk(one, size, Image.Resampling.NEAREST) for name, one in overlay.predictions.items()
         },
+        unsure={name: _shrunk(one, size, Image.Resampling.NEAREST) for name, one in overlay.unsure.items()},
     )
 
 

@@ -223,6 +223,17 @@ def overview_maps(wildcards):
     return [layout.map_path(name, slide.id) for slide in test_slides(EVERY_RUN[name])]
 
 
+def overview_uncertainty(wildcards):
+    """How sure the maps are, where the experiment asks for it."""
+    name = wildcards.run
+    if not EVERY_RUN[name].settings.keeps_uncertainty:
+        return []
+    return [
+        layout.uncertainty_path(name, slide.id)
+        for slide in test_slides(EVERY_RUN[name])
+    ]
+
+
 def overview_quantities(wildcards):
     name = wildcards.run
     return [
