@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,8 @@ from hooknet.report.overlays import (
     legend,
     length_text,
     outline,
+    ramp,
+    shade,
     with_scale_bar,
 )
 
@@ -144,3 +148,28 @@ def test_speckle_has_no_contours_but_a_small_square_has():
     square = np.zeros((40, 40), np.uint8)
     square[10:12, 10:12] = 1
     assert (outline(square, {1: (10, 20, 30)})[..., 3] > 0).sum() == 4
+
+
+def test_entropy_is_shaded_from_dark_to_bright_and_nothing_is_transparent():
+    found = shade(np.arange(256, dtype=np.uint8)[None])[0].astype(int)
+    assert found[0].tolist() == [0, 0, 0, 0]
+    assert (found[1:, 3] == 255).all()
+    light = found[1:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) > -0.8).all()  # but for the rounding of three bytes
+    assert light[0] < 30 < 200 < light[-1]
+
+
+def test_the_ramp_has_the_colours_of_the_shades():
+    values = np.array([1, 128, 255], np.uint8)
+    assert [f"#{bytes(one[:3]).hex()}" for one in shade(values[None])[0]] == list(ramp(3))
+
+
+def test_uncertainty_shrinks_with_its_slide():
+    levels = np.zeros((300, 400), np.uint8)
+    levels[:, 200:] = 9
+    found = fitted(replace(overlay(), unsure={"U-Net": levels}), 100).unsure["U-Net"]
+    assert found.shape == (75, 100)
+    assert (found[:, :50] == 0).all()
+    assert (found[:, 50:] == 9).all()
+    with pytest.raises(ValueError, match=r"s: U-Net is \(2, 3\) px, the image \(300, 400\) px"):
+        replace(overlay(), unsure={"U-Net": LABELS})
