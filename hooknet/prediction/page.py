@@ -124,9 +124,10 @@ def write_page(folder: Path, page: Page, name: str = PAGE) -> Path:
 def by(model: Model) -> str:
     """What predicted, in words."""
     names, settings = list(dict.fromkeys(one.name for one in model.members)), model.run.settings
-    told = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}, {settings.told}"
+    told = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
     if model.others:
-        told = f"the mean of {len(model.members)} weights of {told}"
+        told = f"the mean of {len(model.members)} weights ({told})"
+    told = f"{told}, {settings.told}"
     return f"{told}; each tile in all eight ways to lay it down" if settings.infer.tta == "dihedral" else told
 
 

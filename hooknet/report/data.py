@@ -154,8 +154,8 @@ class Extras:
     """What is measured besides overlap, where it was; each table has a first column ``system``.
 
     quantities: system, slide, class, area_mm2, ... (see :mod:`hooknet.objects.quantities`); boundaries,
-    boundary_slides, volumes, volume_scores, calibration, reliability, objects: those of :mod:`hooknet.evaluation` and
-    :mod:`hooknet.objects`.
+    boundary_slides, volumes, volume_scores, calibration, reliability, risk, risk_curves, objects: those of
+    :mod:`hooknet.evaluation` and :mod:`hooknet.objects`.
     """
 
     quantities: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -165,6 +165,8 @@ class Extras:
     volume_scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    risk: pd.DataFrame = field(default_factory=pd.DataFrame)
+    risk_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     objects: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
+from hooknet.io.uncertainty import LEVELS
 from hooknet.report.data import Labels, ReportClass, ReportOverlay, Rgb
 
 Rgba = NDArray[np.uint8]
@@ -22,6 +23,8 @@ LONGEST_SIDE = 1200
 BAR_SHARE = 0.25
 #: Perceptually uniform, from dark to bright, and no colour of heat maps.
 UNSURE = "viridis"
+#: Between the colours of 0 and 1: more are not told apart, and make pages large.
+STEPS = 32
 INK = (17, 17, 17)
 WHITE = (255, 255, 255)
 
@@ -37,11 +40,21 @@ def colour(labels: Labels, palette: Palette, alpha: int = 255) -> Rgba:
     return table[labels]
 
 
+def steps(entropy: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bytes of entropy (``io.uncertainty``) as 1 to ``STEPS`` + 1, rounded; 0 stays 0."""
+    rounded = 1 + np.round((np.arange(1, 256) - 1) * STEPS / LEVELS)
+    return np.concatenate([[0], rounded]).astype(np.uint8)[entropy]
+
+
+def step_colours() -> Rgb:
+    """Red, green, blue of each step, dark is sure and bright undecided; the first, of 0, is white."""
+    colours = mpl.colormaps[UNSURE](np.linspace(0, 1, STEPS + 1), bytes=True)[:, :3]
+    return np.concatenate([np.full((1, 3), 255, np.uint8), colours])
+
+
 def shade(entropy: NDArray[np.uint8]) -> Rgba:
-    """Bytes of entropy (``io.uncertainty``) as (height, width, 4): dark is sure, bright undecided, 0 transparent."""
-    table = np.zeros((256, 4), np.uint8)
-    table[1:] = mpl.colormaps[UNSURE](np.linspace(0, 1, 255), bytes=True)
-    return table[entropy]
+    """Bytes of entropy (height, width) in the colours of their steps, (height, width, 4); transparent where 0."""
+    return np.dstack([step_colours()[steps(entropy)], np.where(entropy > 0, 255, 0).astype(np.uint8)])
 
 
 def ramp(steps: int = 17) -> tuple[str, ...]:
@@ -135,6 +148,28 @@ def compose(overlay: ReportOverlay, title: str, classes: Sequence[ReportClass]) 
     image = blend(overlay.image, layers[title], palette) if title in layers else overlay.image
     picture = with_scale_bar(image, overlay.spacing)
     return np.vstack([picture, legend(classes, picture.shape[1])]) if title in layers else picture
+
+
+def compose_unsure(overlay: ReportOverlay, system: str) -> Rgb:
+    """How unsure a system is, to save: shades instead of the image where there is a map, scale bar and legend."""
+    picture = with_scale_bar(lay_over(overlay.image, shade(overlay.unsure[system])), overlay.spacing)
+    return np.vstack([picture, _ramp_strip(picture.shape[1])])
+
+
+def _ramp_strip(width: int, size: int = 16) -> Rgb:
+    """A white strip with the shades from 0 to 1."""
+    picture = Image.new("RGB", (width, 2 * size), WHITE)
+    draw, font = ImageDraw.Draw(picture), _font(size)
+    left = size
+    for text in ("sure 0", "", "1 undecided"):
+        if text:
+            draw.text((left, size // 2 - size // 8), text, fill=INK, font=font)
+            left += int(draw.textlength(text, font=font)) + size // 2
+            continue
+        shades = shade(np.repeat(np.linspace(1, 255, 6 * size).astype(np.uint8)[None], size, axis=0))
+        picture.paste(Image.fromarray(np.ascontiguousarray(shades[..., :3])), (left, size // 2))
+        left += 6 * size + size // 2
+    return np.asarray(picture)
 
 
 def fitted(overlay: ReportOverlay, longest: int = LONGEST_SIDE) -> ReportOverlay:

@@ -151,6 +151,19 @@ def reliability(table: pd.DataFrame, calibration: pd.DataFrame) -> Figure:
     return figure
 
 
+def risk_curves(table: pd.DataFrame) -> Figure:
+    """Wrong px against px that are kept, a line per system (see ``CURVE`` of :mod:`hooknet.evaluation.calibration`)."""
+    figure, (axes,) = panels(1, 4.8, 4.0)
+    for number, (system, of) in enumerate(table.groupby("system", sort=False)):
+        axes.plot(of["kept"], of["error"], lw=1.4, label=literal(str(system)), **line_of(number))
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("share of pixels that is kept, the surest")
+    axes.set_ylabel("share of them that is wrong")
+    legend_below(figure, axes, 2)
+    return figure
+
+
 def shown_shares(systems: Sequence[ReportSystem], classes: Sequence[ReportClass]) -> Figure | None:
     """What each training was shown: a bar per training, a piece per class; None where it was not recorded."""
     found = [

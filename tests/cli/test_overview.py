@@ -105,7 +105,7 @@ def test_of_a_mean_all_weights_and_the_uncertainty_are_shown(monkeypatch):
     monkeypatch.setattr(Project, "run", of_two)
     assert hooknet(*ARGUMENTS).status == 0
     page = PAGE.read_text()
-    assert "By the mean of 2 weights of unet, unet(1 µm/px)." in page
+    assert "By the mean of 2 weights (unet), unet(1 µm/px)." in page
     assert "Uncertainty <small>mean 0.50</small>" in page
     (RUN / "uncertainty/c.tif").unlink()
     assert refuse(*ARGUMENTS).startswith(f"{RUN}/uncertainty/c.tif: no such file, wanted uncertainty")

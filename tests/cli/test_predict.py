@@ -259,7 +259,10 @@ def test_the_mean_of_weights_and_ways_with_its_uncertainty():
     assert outcome.status == 0, outcome
     assert {path.name for path in (NEW / "n1").iterdir()} == FILES | {"probabilities.tif", "uncertainty.tif"}
     assert "about 1 s by mean of 16 (torch on cpu, fp32), fp32" in re.sub(r"\d+ s", "1 s", outcome.out)
-    assert "By the mean of 2 weights of unet" in (NEW / "index.html").read_text()
+    assert (
+        "By the mean of 2 weights (unet), unet(1 µm/px); each tile in all eight ways"
+        in (NEW / "index.html").read_text()
+    )
     with open_uncertainty(NEW / "n1/uncertainty.tif") as unsure:
         assert unsure.names == ("entropy", "mutual information")
         entropy, mutual = unsure.read_all()

@@ -269,7 +269,7 @@ def test_the_page_tells_weights_ways_and_uncertainty(tmp_path, paths, slide):
     folder, _ = predict(tmp_path / "out", paths[:2], slide, replace(ALL, tta="dihedral"))
     page = (folder / "index.html").read_text()
     assert (
-        "By the mean of 2 weights of made, unet(0.5 µm/px); each tile in all eight ways to lay it down."
+        "By the mean of 2 weights (made), unet(0.5 µm/px); each tile in all eight ways to lay it down."
         in page
     )
     for one in open_models(paths[:2], Asked()).members:

@@ -358,11 +358,18 @@ def dataset_results(wildcards):
         for name in dataset_runs(wildcards)
         if EVERY_RUN[name].settings.is_trained
     ]
+    unsure = [
+        layout.uncertainty_path(name, slide.id)
+        for name in dataset_runs(wildcards)
+        if isinstance(EVERY_RUN[name], DenseRun)
+        and EVERY_RUN[name].settings.keeps_uncertainty
+        for slide in test_slides(EVERY_RUN[name])
+    ]
     records = [
         layout.slide_folder(wildcards.dataset, slide.id) / "slide.json"
         for slide in dataset_of(wildcards).slides
     ]
-    return maps + curves + records
+    return maps + unsure + curves + records
 
 
 def trial_earlier(wildcards):
