@@ -40,11 +40,11 @@ def run(
     from hooknet.config.run import DenseRun, of_kind
     from hooknet.io.records import read_splits
     from hooknet.io.skipped_slides import skipped_slides
-    from hooknet.prediction.model import open_model
+    from hooknet.prediction.model import open_model_of
     from hooknet.prediction.overview import write_overview
 
     everything, assigned = project(datasets, experiments), read_splits(splits)
     chosen = of_kind(everything.run(run), DenseRun, "overview")
     skipped = skipped_slides(everything, chosen.dataset_name, assigned, slides_folder, run_folder.parent)
     slides = [one for one in chosen.slides("test", assigned) if one.id not in skipped]
-    write_overview(open_model(checkpoint, run=chosen), slides, skipped, run_folder, output)
+    write_overview(open_model_of(chosen, checkpoint), slides, skipped, run_folder, output)

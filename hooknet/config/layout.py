@@ -77,6 +77,11 @@ def probabilities_path(run: str, slide: str) -> Path:
     return run_folder(run) / "probabilities" / f"{slide}.tif"
 
 
+def uncertainty_path(run: str, slide: str) -> Path:
+    """How sure the map of a slide is, where it is asked for."""
+    return run_folder(run) / "uncertainty" / f"{slide}.tif"
+
+
 def clusters_path(run: str) -> Path:
     """The clusters of training patches, where a classifier's loss weighs by them."""
     return run_folder(run) / "clusters.ckpt"

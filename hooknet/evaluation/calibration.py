@@ -21,8 +21,10 @@ from hooknet.metrics.calibration import (
     CalibrationCounts,
     count_levels,
     ece,
+    error_of_least_sure,
     merge_levels,
     reliability,
+    risk_coverage,
 )
 
 #: What stands for the likeliest class where a class is named.
@@ -31,6 +33,10 @@ CALIBRATION = Format(
     ("slide", "class", "level", "pixels", "right"), what="calibration counts", remedy="measure again"
 )
 TABLE = ("system", "experiment", "seed", "class", "ece", "pixels", "unpredicted")
+#: Of the least sure so many are looked at by themselves.
+TENTH = 0.1
+RISK = ("system", "experiment", "seed", "error", "error_least_sure", "error_others", "pixels")
+CURVE = ("system", "level", "kept", "error")
 DIAGRAM = ("system", "class", "bin", "low", "high", "confidence", "accuracy", "pixels")
 
 Cell = tuple[str, str]
@@ -151,3 +157,26 @@ def calibration_tables(
             diagrams += [(one.name, name, number, *values) for number, values in enumerate(bins)]
     table = pd.DataFrame(errors, columns=list(TABLE)).astype({"seed": "Int64"})
     return table, pd.DataFrame(diagrams, columns=list(DIAGRAM))
+
+
+def risk_tables(
+    systems: Sequence[Measured[CalibrationCounts]], names: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How wrong each system is where it is least sure (see RISK), and when that is dropped (see CURVE).
+
+    Sure is the probability of the likeliest class; all slides' px with a prediction are pooled.  ``error`` is the share
+    of wrong px of all, ``error_least_sure`` of the least sure tenth, ``error_others`` of the other nine.
+    """
+    errors, curves = [], []
+    for one in systems:
+        counts = merge_levels(one.slides.values(), len(names))
+        pixels, right = counts.pixels[0], counts.right[0]
+        whole = error_of_least_sure(pixels, right, 1.0)
+        least = error_of_least_sure(pixels, right, TENTH)
+        others = (whole - TENTH * least) / (1 - TENTH)
+        errors.append((one.name, one.experiment, one.seed, whole, least, others, int(pixels.sum())))
+        found = risk_coverage(pixels, right)
+        points = zip(found.level.tolist(), found.kept, found.error, strict=True)
+        curves += [(one.name, *values) for values in points]
+    table = pd.DataFrame(errors, columns=list(RISK)).astype({"seed": "Int64"})
+    return table, pd.DataFrame(curves, columns=list(CURVE))

@@ -8,6 +8,7 @@ slide.  Each engine computes as it would alone, and is compared with torch alone
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log
 from typing import Final, TypeVar
 
@@ -16,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from hooknet.config.dense import InferOptions
+from hooknet.inference.choice import Job
 from hooknet.inference.engines import Engine, Predicted, Views
 from hooknet.inference.memory import noticing_out_of_memory
+from hooknet.io.uncertainty import LEVELS
+from hooknet.models.network import Network
 
 #: Quarter turns, and whether it is mirrored after them: all eight ways to lay down a square.
 DIHEDRAL: Final = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
-#: Predicted px of a map of uncertainty are 1..255 for 0..1; 0 is not predicted.
-LEVELS: Final = 254
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -42,6 +44,24 @@ def uncertainty_bands(options: InferOptions, networks: int) -> tuple[str, ...]:
         return ()
     several = networks * len(laid(options)) > 1
     return ("entropy", "mutual information") if several else ("entropy",)
+
+
+def engine_of(
+    networks: Sequence[Network],
+    job: Job,
+    options: InferOptions,
+    bands: Sequence[str],
+    make: Callable[[Network, Job], Engine],
+) -> Engine:
+    """What computes a tile: an engine, or the mean of several, or of one in several ways.
+
+    ``bands``: those of :func:`uncertainty_bands`; ``make``: the engine of one network by itself.
+    """
+    ways = laid(options)
+    if len(networks) * len(ways) == 1 and not bands:
+        return make(networks[0], job)
+    alone = replace(job, tiles=job.tiles * len(ways), shares=False)
+    return MeanEngine([make(one, alone) for one in networks], ways, bands, job.shares)
 
 
 class MeanEngine(Engine):

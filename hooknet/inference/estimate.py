@@ -6,7 +6,7 @@ import logging
 import statistics
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -15,18 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hooknet.config.dense import InferOptions
 from hooknet.config.run import DenseRun
+from hooknet.inference.averaging import engine_of, laid, uncertainty_bands
 from hooknet.inference.choice import Job, candidates
 from hooknet.inference.dense import Segmenting, views_of
-from hooknet.inference.engines import Engine
+from hooknet.inference.engines import Engine, Predicted
 from hooknet.inference.plan import Plan, plan_of
+from hooknet.io.tiles import pack
 from hooknet.models.network import Network
 from hooknet.shapes.dense import DenseShape
 from hooknet.shapes.tiles import Tile
 
 logger = logging.getLogger(__name__)
 
-#: Multiply-accumulates of a tile that is tried at most, unless the smallest has more: a second or so of two cores.
+#: Multiply-accumulates of a tile that is tried at most, however often it is predicted, unless the smallest has more: a
+#: second or so of two cores.
 TRIED: Final = 2e10
 #: Where in a plan tiles are tried; the first once more before them, unmeasured.
 PLACES: Final = (0.25, 0.5, 0.75)
@@ -43,7 +47,10 @@ BESIDES: Final = 1.0
 
 @dataclass(frozen=True)
 class Work:
-    """What a slide's map asks for: ``tiles``, their multiply-accumulates, px to read and px of the map to predict."""
+    """What a slide's map asks for: ``tiles``, px to read and px of the map to predict.
+
+    ``operations``: multiply-accumulates of all tiles, of a mean those of all its predictions.
+    """
 
     tiles: int
     operations: float
@@ -55,8 +62,8 @@ class Work:
 class Speed:
     """How fast this machine is: multiply-accumulates and px read a second; seconds to start with a slide.
 
-    ``map_bytes``: of the file for each px that is predicted; ``borders`` and ``regions``: how many there are of each.
-    ``engine``: what computes.
+    ``map_bytes``: of the file for each px that is predicted, ``band_bytes``: of probabilities and uncertainty where
+    they are kept; ``borders`` and ``regions``: how many there are of each.  ``engine``: what computes.
     """
 
     engine: str
@@ -66,6 +73,7 @@ class Speed:
     map_bytes: float
     borders: float
     regions: float
+    band_bytes: float = 0.0
 
     def seconds(self, work: Work) -> float:
         """For a slide."""
@@ -75,82 +83,91 @@ class Speed:
         return BESIDES + network + work.pixels * self.borders * BORDER_SECONDS
 
     def size(self, work: Work) -> float:
-        """Bytes of a slide's map and outlines."""
+        """Bytes of a slide's map and outlines, and of its probabilities and uncertainty where they are kept."""
         outlines = self.borders * BORDER_BYTES + self.regions * REGION_BYTES
-        return work.pixels * (self.map_bytes + outlines)
+        return work.pixels * (self.map_bytes + self.band_bytes + outlines)
 
 
-def work_of(shape: DenseShape, plan: Plan, pixels: float) -> Work:
-    """The work of a plan; ``pixels``: of the map that are to be predicted."""
+def work_of(shape: DenseShape, plan: Plan, pixels: float, passes: int = 1) -> Work:
+    """The work of a plan; ``pixels``: of the map that are to be predicted; ``passes``: how often each tile is."""
     count = len(plan.places)
-    return Work(count, count * shape.tile_work(plan.tile), count * plan.tile.sizes[0] ** 2, pixels)
+    return Work(count, count * passes * shape.tile_work(plan.tile), count * plan.tile.sizes[0] ** 2, pixels)
 
 
-def measure_speed(run: DenseRun, network: Network, work: Segmenting) -> Speed:
+def measure_speed(run: DenseRun, networks: Sequence[Network], work: Segmenting) -> Speed:
     """Try a few tiles of a slide (whose plan has places) with the engine that its map would be computed by.
 
-    Those that are tried may be smaller than the plan's.  CheckpointError where the engine that is asked for is not
-    there.
+    Of a mean all its predictions are tried.  The tiles may be smaller than the plan's.  CheckpointError where the
+    engine that is asked for is not there.
     """
-    shape, plan = network.shape, work.plan
-    tile = _tried(shape, plan.tile, run.settings.infer.rim)
+    shape, plan, options = networks[0].shape, work.plan, run.settings.infer
+    passes = len(networks) * len(laid(options))
+    tile = _tried(shape, plan.tile, options.rim, passes)
     all_work = shape.tile_work(plan.tile) * len(plan.places)
     tiles = max(1, round(all_work / shape.tile_work(tile)))
     before = time.perf_counter()
-    engine = _engine(run, network, Job(tile, tiles, run.settings.train.threads, False))
+    job = Job(tile, tiles, run.settings.train.threads, options.probabilities)
+    bands = uncertainty_bands(options, len(networks))
+    engine = engine_of(networks, job, options, bands, _first_possible(options))
     start = time.perf_counter() - before
     own = Segmenting(work.slide, work.spacings, work.wanted, plan_of(tile, work.grid, work.wanted))
     places = [own.plan.places[int(share * len(own.plan.places))] for share in PLACES]
     _timed(engine, own, places[0])
     found = [_timed(engine, own, place) for place in places]
-    labels = [
-        labels * own.wanted.pixels(own.grid, *place, tile.stride, tile.stride)
-        for (_, _, labels), place in zip(found, places, strict=True)
-    ]
+    inside = [own.wanted.pixels(own.grid, *place, tile.stride, tile.stride) for place in places]
+    labels = [one.labels * wanted for (_, _, one), wanted in zip(found, inside, strict=True)]
     predicted = max(1, sum(int(np.count_nonzero(one)) for one in labels))
     return Speed(
         f"{engine.name}, {engine.precision}",
-        shape.tile_work(tile) / statistics.median(seconds for seconds, _, _ in found),
+        passes * shape.tile_work(tile) / statistics.median(seconds for seconds, _, _ in found),
         tile.sizes[0] ** 2 / statistics.median(seconds for _, seconds, _ in found),
         start,
         sum(len(zlib.compress(one.tobytes())) for one in labels) * (1 + OVERVIEWS) / predicted,
         sum(borders(one) for one in labels) / predicted,
         sum(regions(one) for one in labels) / predicted,
+        sum(_band_bytes(one, wanted) for (_, _, one), wanted in zip(found, inside, strict=True)) / predicted,
     )
 
 
-def _tried(shape: DenseShape, planned: Tile, rim: int | None) -> Tile:
+def _band_bytes(one: Predicted, wanted: NDArray[np.bool_]) -> int:
+    """Of what is kept of a tile besides its classes."""
+    return 0 if one.shares is None else sum(len(pack(band * wanted, smooth=True)) for band in one.shares)
+
+
+def _tried(shape: DenseShape, planned: Tile, rim: int | None, passes: int = 1) -> Tile:
     """The largest tile of little work that is not larger than the planned one; the smallest where none is so small."""
     tiles: Iterable[Tile] = takewhile(lambda one: one.stride <= planned.stride, shape.tiles(rim))
-    small = list(takewhile(lambda one: shape.tile_work(one) <= TRIED, tiles))
+    small = list(takewhile(lambda one: passes * shape.tile_work(one) <= TRIED, tiles))
     return small[-1] if small else next(iter(shape.tiles(rim)))
 
 
-def _engine(run: DenseRun, network: Network, job: Job) -> Engine:
-    """The first that can be made; whether it agrees with the network is looked at when a map is made."""
-    failed: Exception | None = None
-    for one in candidates(network, job, run.settings.infer):
-        try:
-            return one.make()
-        except (RuntimeError, ImportError) as error:
-            logger.warning("%s in %s failed; trying the next engine", one.name, one.precision)
-            failed = error
-    assert failed is not None
-    raise failed
+def _first_possible(options: InferOptions) -> Callable[[Network, Job], Engine]:
+    """What makes the first engine that can be; whether it agrees is looked at when a map is made."""
+
+    def make(network: Network, job: Job) -> Engine:
+        failed: Exception | None = None
+        for one in candidates(network, job, options):
+            try:
+                return one.make()
+            except (RuntimeError, ImportError) as error:
+                logger.warning("%s in %s failed; trying the next engine", one.name, one.precision)
+                failed = error
+        assert failed is not None
+        raise failed
+
+    return make
 
 
-def _timed(
-    engine: Engine, work: Segmenting, place: tuple[int, int]
-) -> tuple[float, float, NDArray[np.uint8]]:
-    """Seconds of the network and of reading the target's view, and the classes of a tile."""
+def _timed(engine: Engine, work: Segmenting, place: tuple[int, int]) -> tuple[float, float, Predicted]:
+    """Seconds of the network and of reading the target's view, and what is predicted of a tile."""
     views = views_of(work, place)
     before = time.perf_counter()
-    labels = engine.start(views)().labels
+    predicted = engine.start(views)()
     after = time.perf_counter()
     tile, grid = work.plan.tile, work.grid
     margin, side = (tile.sizes[0] - tile.stride) // 2, tile.sizes[0]
     work.slide.read(grid.window(place[0] - margin, place[1] - margin, side, side), (side, side))
-    return after - before, time.perf_counter() - after, labels
+    return after - before, time.perf_counter() - after, predicted
 
 
 def borders(labels: NDArray[np.uint8]) -> int:

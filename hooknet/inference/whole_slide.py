@@ -16,7 +16,7 @@ from hooknet.config.dense import InferOptions
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import RasterGrid
 from hooknet.errors import MaskError
-from hooknet.inference.averaging import MeanEngine, laid, uncertainty_bands
+from hooknet.inference.averaging import engine_of, uncertainty_bands
 from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
 from hooknet.inference.choice import Job, choose
@@ -109,8 +109,7 @@ def predict(
 ) -> Stages:
     """As :func:`infer`, by networks that :func:`prepared` loaded."""
     settings, network = run.settings, networks[0]
-    # An engine may keep what its network's maps take, and each has one of its own.
-    budget = network_budget(next(network.parameters()).device, memory) / len(networks)
+    budget = budget_of(networks, memory)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
         opened.require_channels(network.settings.channels)
@@ -144,6 +143,12 @@ def _between(shape: DenseShape, tile: Tile, run: DenseRun) -> float:
     """Bytes halfway from a tile to the smallest."""
     least = next(iter(shape.tiles(run.settings.infer.rim)))
     return (tile_bytes(shape, tile) + tile_bytes(shape, least)) / 2
+
+
+def budget_of(networks: Sequence[Network], memory: int | None) -> float:
+    """Bytes for the feature maps of each network (:func:`hooknet.inference.memory.network_budget`)."""
+    # An engine may keep what its network's maps take, and each has one of its own.
+    return network_budget(next(networks[0].parameters()).device, memory) / len(networks)
 
 
 def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
@@ -200,7 +205,7 @@ def _write_map(
             # Chosen for the whole slide, so that all bands of it are computed alike.
             views = views_of(work, work.plan.places[work.plan.fullest])
             job = Job(tile, len(work.plan.places), run.settings.train.threads, shares is not None)
-            engine = _engine(networks, job, options, views, measures)
+            engine = engine_of(networks, job, options, measures, _agreeing(options, views))
             kept = None
             if files.journal is not None:
                 on = depends(made, work, engine, _read_for(slide, files))
@@ -217,15 +222,13 @@ def _write_map(
     return stages
 
 
-def _engine(
-    networks: Sequence[Network], job: Job, options: InferOptions, views: Views, bands: Sequence[str]
-) -> Engine:
-    """What computes a tile: an engine, or the mean of several, or of one in several ways; ``bands`` of uncertainty."""
-    ways = laid(options)
-    if len(networks) * len(ways) == 1 and not bands:
-        return choose(networks[0], job, options, views)
-    alone = replace(job, tiles=job.tiles * len(ways), shares=False)
-    return MeanEngine([choose(one, alone, options, views) for one in networks], ways, bands, job.shares)
+def _agreeing(options: InferOptions, views: Views) -> Callable[[Network, Job], Engine]:
+    """What makes the engine of a network: the first that agrees with it on a tile's views."""
+
+    def make(network: Network, job: Job) -> Engine:
+        return choose(network, job, options, views)
+
+    return make
 
 
 def _read_for(slide: SlideSettings, files: MapFiles) -> list[str | Path]:

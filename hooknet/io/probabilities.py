@@ -32,6 +32,22 @@ FORMAT = "hooknet probabilities 1"
 Shares = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A raster of uint8 bands: its ``format``, and the ``key`` that its bands' names stand under.
+
+    ``band`` and ``what``: what a band and the whole are called in messages.
+    """
+
+    format: str
+    key: str
+    band: str
+    what: str
+
+
+PROBABILITIES = Kind(FORMAT, "classes", "class", "probabilities")
+
+
 class ProbabilityWriter:
     """Takes blocks of probabilities in any order; made by :func:`create_probabilities`."""
 
@@ -72,7 +88,8 @@ def create_probabilities(
 class Probabilities:
     """Probabilities this package wrote: the exact grid, class ``names``, value 1 first, what they were ``made`` of.
 
-    Not for several threads at once.
+    Or other bands of bytes over a slide (:class:`Kind`), which have names of their own.  Not for several threads at
+    once.
     """
 
     path: Path
@@ -82,18 +99,18 @@ class Probabilities:
     made: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> Probabilities:
+    def open(cls, path: str | Path, kind: Kind = PROBABILITIES) -> Probabilities:
         """The probabilities in a file; MaskError when it is missing, not readable, or not one of ours."""
         path = Path(path)
         if not path.is_file():
-            raise MaskError(f"{path}: no such file, wanted probabilities that infer wrote")
+            raise MaskError(f"{path}: no such file, wanted {kind.what} that infer wrote")
         try:
             with quiet():
                 dataset = rasterio.open(path)
         except RasterioError as error:
             raise MaskError(f"{path}: not a readable raster ({error.__cause__ or error})") from error
         try:
-            grid, names, made = _told(path, dataset)
+            grid, names, made = _told(path, dataset, kind)
             return cls(path, grid, names, dataset, made)
         except MaskError:
             dataset.close()
@@ -150,13 +167,13 @@ class Probabilities:
         self.close()
 
 
-def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...], dict[str, str]]:
-    """Grid, class names and what it was made of, as the description tells them; MaskError where it does not."""
+def _told(path: Path, dataset: Any, kind: Kind) -> tuple[RasterGrid, tuple[str, ...], dict[str, str]]:
+    """Grid, names of bands and what it was made of, as the description tells them; MaskError where it does not."""
     try:
         stored = json.loads(dataset.tags().get("TIFFTAG_IMAGEDESCRIPTION", ""))
-        if stored["format"] != FORMAT:
+        if stored["format"] != kind.format:
             raise ValueError(stored["format"])
-        names = tuple(str(one) for one in stored["classes"])
+        names = tuple(str(one) for one in stored[kind.key])
         if dataset.count != len(names) or set(dataset.dtypes) != {"uint8"}:
             raise ValueError(dataset.count)
         spacing = float(stored["spacing"])
@@ -169,8 +186,8 @@ def _told(path: Path, dataset: Any) -> tuple[RasterGrid, tuple[str, ...], dict[s
             return grid, names, made
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MaskError(
-            f"{path}: the image description does not say {FORMAT!r} with a class per band of uint8; "
-            "wanted probabilities written by this package"
+            f"{path}: the image description does not say {kind.format!r} with a {kind.band} per band of uint8; "
+            f"wanted {kind.what} written by this package"
         ) from error
     raise MaskError(
         f"{path}: does not say its step, so where it lies on the slide; it was written by an older version, infer again"

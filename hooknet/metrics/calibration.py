@@ -145,6 +145,43 @@ def ece(pixels: Levels, right: Levels, bins: int = BINS) -> float:
     return float(np.average(gaps, weights=found.pixels[filled]))
 
 
+@dataclass(frozen=True)
+class RiskCoverage:
+    """Errors among what is kept when the least sure px are dropped first, (points,) arrays.
+
+    Point i keeps the px of a ``level`` and above: ``kept`` is their share of all, ``error`` the share of them that is
+    wrong.  The first point keeps all.
+    """
+
+    level: Levels
+    kept: Floats
+    error: Floats
+
+
+def risk_coverage(pixels: Levels, right: Levels) -> RiskCoverage:
+    """The curve of (256,) counts by level of the likeliest class, a point for each level that has px.
+
+    Geifman and El-Yaniv 2017 (NeurIPS), section 2, by the softmax response.  Px of one level are not told apart.
+    """
+    levels = np.flatnonzero(pixels)
+    above = np.cumsum(pixels[::-1])[::-1][levels]
+    hits = np.cumsum(right[::-1])[::-1][levels]
+    return RiskCoverage(levels, above / max(1, int(pixels.sum())), 1 - _share(hits, above))
+
+
+def error_of_least_sure(pixels: Levels, right: Levels, share: float) -> float:
+    """The share that is wrong of a ``share`` of all px, those whose likeliest class is least likely.
+
+    Of the level that lies across the border as many as are wanted, wrong as often as all of that level.  nan without
+    px.
+    """
+    wanted = share * pixels.sum()
+    before = np.cumsum(pixels) - pixels
+    taken = np.clip(wanted - before, 0, pixels)
+    wrong = np.divide(pixels - right, pixels, out=np.zeros(pixels.shape), where=pixels > 0)
+    return float((taken * wrong).sum() / wanted) if wanted > 0 else float("nan")
+
+
 def _histogram(numbers: NDArray[np.uint16], rows: int) -> Levels:
     """How often each number occurs, (rows, 256) by its high and low byte."""
     return np.bincount(numbers.ravel(), minlength=rows * LEVELS).astype(np.int64).reshape(rows, LEVELS)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hooknet.groundtruth.stain import MEASURES
-from hooknet.io.checksums import sha256_of
 from hooknet.prediction.model import Model
 from hooknet.report.tables import Cell, Table, count, number, pair_table, spacings_text
 
 NO_RANGES = (
     "The weights do not tell what their slides looked like: no warning can be given of slides unlike them."
+)
+SOME_RANGES = (
+    "Some weights do not tell what their slides looked like: no warning can be given of slides unlike those."
 )
 LIMITS = (
     "For research only. This is no medical device: nothing it gives may guide the care of a patient.",
@@ -46,7 +48,7 @@ class Section:
 
 def title_of(model: Model) -> str:
     """The name of the run, as the weights say it."""
-    return f"Model card: {_text(model.spec.get('run', model.run.experiment))}"
+    return f"Model card: {model.name}"
 
 
 def card(model: Model) -> tuple[Section, ...]:
@@ -59,6 +61,40 @@ def card(model: Model) -> tuple[Section, ...]:
         _limits(model),
         _provenance(model),
     )
+
+
+def cards(model: Model) -> tuple[Section, ...]:
+    """Of a mean what weights it is of, and the card of the first of each cohort; of one network its card."""
+    if not model.others:
+        return card(model)
+    cohorts, found = model.cohorts, [_weights(model)]
+    for place, one in cohorts.items():
+        of = f" (weights {place})" if len(cohorts) > 1 else ""
+        found += [replace(section, title=f"{section.title}{of}") for section in card(one)]
+    return tuple(found)
+
+
+def _weights(model: Model) -> Section:
+    if len(model.cohorts) > 1:
+        rest = (
+            "They were trained on different slides: below are the cards of the first weights of each cohort."
+        )
+    else:
+        rest = "They were trained on the same slides: below is the card of the first."
+    told = f"The mean of the probabilities of {len(model.members)} networks of one kind. {rest}"
+    rows = tuple(
+        (
+            Cell(str(place), number=True),
+            Cell(one.name),
+            Cell(_text(one.spec.get("seed", ""))),
+            Cell(_text(one.spec.get("fold") if one.spec.get("fold") is not None else "–")),
+            number(_number(one.extra.get("validation_macro_f1"))),
+            Cell(one.sha256),
+        )
+        for place, one in enumerate(model.members, start=1)
+    )
+    heads = ("Weights", "Run", "Seed", "Fold", "Validation macro F1", "SHA-256")
+    return Section("The weights", (told,), Table(heads, rows))
 
 
 def markdown(model: Model) -> str:
@@ -186,7 +222,7 @@ def _provenance(model: Model) -> Section:
             found[name] = _text(extra[key])
     versions = spec.get("versions") or {"hooknet": spec.get("version", "not told")}
     found |= {f"version of {_text(name)}": _text(value) for name, value in versions.items()}
-    found["SHA-256 of the checkpoint"] = sha256_of(model.path)
+    found["SHA-256 of the checkpoint"] = model.sha256
     return Section("Provenance", (), pair_table(found, ("", "")))
 
 

@@ -26,6 +26,10 @@ def write_overview(
         tell_warnings(one.id, warnings)
         areas = read_quantities(run_folder / "quantities" / f"{one.id}.csv")[one.id]
         # Without a page of its own to link to.
-        pages.append(shown(one, run_folder / "maps" / f"{one.id}.tif", areas, warnings).small(""))
+        unsure = (
+            run_folder / "uncertainty" / f"{one.id}.tif" if model.run.settings.keeps_uncertainty else None
+        )
+        drawn = shown(one, run_folder / "maps" / f"{one.id}.tif", unsure, areas, warnings)
+        pages.append(drawn.small(""))
     reasons = {name: without_folders(why) for name, why in skipped.items()}
     write_page(output.parent, Page(model, tuple(pages), reasons), output.name)

@@ -15,27 +15,31 @@ from hooknet.config.slides import SlideSettings
 from hooknet.io.atomic import write_text
 from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
+from hooknet.io.uncertainty import read_entropy
 from hooknet.objects.quantities import TISSUE, Quantity
-from hooknet.prediction.card import NO_RANGES, card, title_of
+from hooknet.prediction.card import NO_RANGES, SOME_RANGES, cards
 from hooknet.prediction.model import Model
 from hooknet.report import overlays
 from hooknet.report.data import ReportClass, ReportOverlay
 from hooknet.report.files import uri
 from hooknet.report.tables import Cell, Table, count, decimals, pair_table, per_cent
-from hooknet.report.views import Panel, Viewed
+from hooknet.report.views import Panel, Viewed, unsure_panel
 
 PAGE = "index.html"
 #: Px of a slide's longer side, on a page of its own and beside many others.
 LARGE, SMALL = 1200, 480
-LAYER = "Map"
+LAYER, UNSURE = "Map", "Uncertainty"
+#: Weights named at the head of the page.
+NAMED = 5
 
 
 @dataclass(frozen=True)
 class Shown:
     """A slide as a page shows it.
 
-    ``overlay``: H&E and the map (``LAYER``) over it.  ``areas``: class -> its quantities, ``(tissue)`` among them where
-    the tissue is known.  ``link``: its own page, as the common one reaches it.
+    ``overlay``: H&E, the map (``LAYER``) over it and, where it was asked for, how unsure that is (``UNSURE``).
+    ``areas``: class -> its quantities, ``(tissue)`` among them where the tissue is known.
+    ``link``: its own page, as the common one reaches it.
     """
 
     overlay: ReportOverlay
@@ -79,16 +83,22 @@ class Drawn:
 
 
 def shown(
-    slide: SlideSettings, map_file: Path, areas: Mapping[str, Quantity], warnings: tuple[str, ...]
+    slide: SlideSettings,
+    map_file: Path,
+    unsure_file: Path | None,
+    areas: Mapping[str, Quantity],
+    warnings: tuple[str, ...],
 ) -> Shown:
-    """Read a slide and its map at low power."""
+    """Read a slide, its map and its uncertainty (where there is one) at low power."""
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
         grid = opened.grid(max(size_um / LARGE, opened.spacing.x, opened.spacing.y))
         image = opened.read_rgb(grid.window(0, 0, grid.width, grid.height), (grid.width, grid.height))
     with Mask.open(map_file) as mask:
         labels = mask.read_as(grid, 0, 0, grid.width, grid.height)
-    return Shown(ReportOverlay(slide.id, image, grid.spacing, predictions={LAYER: labels}), areas, warnings)
+    unsure = {} if unsure_file is None else {UNSURE: read_entropy(unsure_file, grid)}
+    overlay = ReportOverlay(slide.id, image, grid.spacing, predictions={LAYER: labels}, unsure=unsure)
+    return Shown(overlay, areas, warnings)
 
 
 def write_page(folder: Path, page: Page, name: str = PAGE) -> Path:
@@ -96,19 +106,34 @@ def write_page(folder: Path, page: Page, name: str = PAGE) -> Path:
     classes = page.model.classes
     text = _template().render(
         title=_title(page),
-        model=title_of(page.model).removeprefix("Model card: "),
-        kind=page.model.run.settings.told,
+        by=by(page.model),
         classes=classes,
         slides=[_drawn(one, classes) for one in page.slides],
         table=_table(page.slides, classes) if len(page.slides) > 1 else None,
         failed=pair_table(page.failed, ("Slide", "Why")),
         warned=sum(bool(one.warnings) for one in page.slides),
-        no_ranges=NO_RANGES if page.model.ranges is None else "",
-        card=card(page.model),
+        no_ranges=_no_ranges(page.model),
+        card=cards(page.model),
+        ramp_colours=overlays.ramp() if any(one.overlay.unsure for one in page.slides) else (),
         version=hooknet.__version__,
     )
     write_text(folder / name, text)
     return folder / name
+
+
+def by(model: Model) -> str:
+    """What predicted, in words."""
+    names, settings = list(dict.fromkeys(one.name for one in model.members)), model.run.settings
+    told = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
+    if model.others:
+        told = f"the mean of {len(model.members)} weights ({told})"
+    told = f"{told}, {settings.told}"
+    return f"{told}; each tile in all eight ways to lay it down" if settings.infer.tta == "dihedral" else told
+
+
+def _no_ranges(model: Model) -> str:
+    without = [one.ranges is None for one in model.cohorts.values()]
+    return NO_RANGES if all(without) else SOME_RANGES if any(without) else ""
 
 
 def _title(page: Page) -> str:
@@ -156,7 +181,7 @@ def _viewed(one: Shown, classes: Sequence[ReportClass], shares: Sequence[tuple[s
         shape=f"{width} / {height}",
         bar=f"{100 * length / overlay.spacing / width:.4f}",
         bar_text=overlays.length_text(length),
-        panels=(panel,),
+        panels=(panel, *(unsure_panel(one.name, *layer) for layer in overlay.unsure.items())),
     )
 
 

@@ -18,8 +18,10 @@ from hooknet.inference.kept import journal_beside
 from hooknet.inference.made import made_of
 from hooknet.inference.whole_slide import MapFiles, predict, prepared
 from hooknet.io.masks import Mask
+from hooknet.io.probabilities import Probabilities
 from hooknet.io.slide_checks import OVERRIDE
 from hooknet.io.staging import staged
+from hooknet.io.uncertainty import open_uncertainty
 from hooknet.models.network import Network
 from hooknet.objects.export import Drawing, export_geojson
 from hooknet.objects.quantities import quantify, read_quantities, write_quantities
@@ -38,9 +40,8 @@ from hooknet.report.notices import without_folders
 
 logger = logging.getLogger(__name__)
 
-UNCERTAINTY = "uncertainty.tif"
-MAP, PROBABILITIES, TISSUE, OUTLINES, AREAS = (
-    "map.tif", "probabilities.tif", "tissue.tif", "map.geojson", "areas.csv",
+MAP, PROBABILITIES, UNCERTAINTY, TISSUE, OUTLINES, AREAS = (
+    "map.tif", "probabilities.tif", "uncertainty.tif", "tissue.tif", "map.geojson", "areas.csv",
 )  # fmt: skip
 #: No fault of a slide: the next would fare alike.
 OF_ALL: Final = (DiskError, CheckpointError)
@@ -77,13 +78,12 @@ class Predicting:
     def run(self) -> None:
         """Do it; HookNetError at the end where slides failed, whose reasons stand in the log and on the page."""
         networks = prepared(self.model.run, self.model.path)
-        network = networks[0]
         made = made_of(self.model.run, self.model.path)
         with tempfile.TemporaryDirectory(prefix="hooknet") as scratch:
             # Of a dry run nothing is left.
-            found = self._look(network, Path(scratch) if self.options.dry else self.folder)
+            found = self._look(networks, Path(scratch) if self.options.dry else self.folder)
             todo = [one for one in found if not self._is_whole(one, made)]
-            self._tell(network, found, todo)
+            self._tell(networks, found, todo)
             if not self.options.dry:
                 write_page(self.folder, self._page(self._each(networks, found, made)))
         if self.failed:
@@ -97,25 +97,26 @@ class Predicting:
         some = len(self.failed) < len(self.slides) and not self.options.dry
         return f"{told}{'; the others are done' if some else ''}; correct them and say the same again, or take them out"
 
-    def _look(self, network: Network, folder: Path) -> list[Ready]:
+    def _look(self, networks: Sequence[Network], folder: Path) -> list[Ready]:
         found = []
         for name, path in self.slides.items():
             tissue = folder / name / TISSUE
             with self._own_fault(name):
                 slide = settings_of(name, path, self.options.spacing)
-                found.append(ready(self.model, network, slide, tissue, self.options.memory))
+                found.append(ready(self.model, networks, slide, tissue, self.options.memory))
                 tell_warnings(name, found[-1].warnings)
-        if self.model.ranges is None:
-            logger.warning(
-                "%s: does not tell what the slides of its training looked like (an earlier version wrote it): whether "
-                "these are like them cannot be said",
-                self.model.path,
-            )
+        for one in self.model.cohorts.values():
+            if one.ranges is None:
+                logger.warning(
+                    "%s: does not tell what the slides of its training looked like (an earlier version wrote it): "
+                    "whether these are like them cannot be said",
+                    one.path,
+                )
         return found
 
-    def _tell(self, network: Network, found: list[Ready], todo: list[Ready]) -> None:
+    def _tell(self, networks: Sequence[Network], found: list[Ready], todo: list[Ready]) -> None:
         """What there is, and what it will take."""
-        speed = self._speed(network, todo)
+        speed = self._speed(networks, todo)
         for one in found:
             seconds, size = estimated(speed, [one])
             left = f"about {duration(seconds)}, {volume(size)}" if one in todo else "is there"
@@ -134,13 +135,13 @@ class Predicting:
                 "%s: %s are free, about %s will be wanted", self.folder, volume(free), volume(size)
             )
 
-    def _speed(self, network: Network, todo: list[Ready]) -> Speed | None:
+    def _speed(self, networks: Sequence[Network], todo: list[Ready]) -> Speed | None:
         """By the first slide that can be read where tiles are tried; None where there is none."""
         for one in todo:
             if one.work.tiles:
                 # Where it cannot be read is told when it is predicted.
                 with contextlib.suppress(SlideError):
-                    return speed_on(self.model, network, one, self.options.memory)
+                    return speed_on(self.model, networks, one, self.options.memory)
         return None
 
     def _each(self, networks: Sequence[Network], found: list[Ready], made: Mapping[str, str]) -> list[Shown]:
@@ -167,7 +168,7 @@ class Predicting:
             (),
             made=made,
             journal=journal,
-            uncertainty=folder / UNCERTAINTY if run.settings.keeps_uncertainty else None,
+            uncertainty=self._unsure(one.slide.id),
         )
         with staged([str(one.slide.slide)]):
             predict(run, one.slide, networks, files, self.options.memory)
@@ -187,24 +188,35 @@ class Predicting:
                     with Mask.open(one.tissue) as tissue:
                         found = quantify(mask, tissue)
                 write_quantities(areas, {name: found})
-        drawn = shown(one.slide, folder / MAP, read_quantities(areas)[name], one.warnings)
+        drawn = shown(one.slide, folder / MAP, self._unsure(name), read_quantities(areas)[name], one.warnings)
         write_page(folder, self._page([drawn], whole=False))
         return drawn.small(f"{name}/index.html")
+
+    def _unsure(self, name: str) -> Path | None:
+        """Where a slide's uncertainty is written, if it is wanted."""
+        return self.folder / name / UNCERTAINTY if self.model.run.settings.keeps_uncertainty else None
 
     def _page(self, slides: list[Shown], whole: bool = True) -> Page:
         failed = {name: without_folders(why) for name, why in self.failed.items()} if whole else {}
         return Page(self.model, tuple(slides), failed)
 
     def _is_whole(self, one: Ready, made: Mapping[str, str]) -> bool:
-        """Whether the slide's map is there, of the same weights, settings and slide."""
-        path = self.folder / one.slide.id / MAP
-        wanted = {**made, "slide": one.slide.id}
-        kept = self.model.run.settings.keeps_probabilities
-        if not is_newer(path, str(one.slide.slide)) or (kept and not path.with_name(PROBABILITIES).is_file()):
+        """Whether the slide's map and what goes with it are there, of the same weights, settings and slide."""
+        folder, wanted, settings = (
+            self.folder / one.slide.id,
+            {**made, "slide": one.slide.id},
+            self.model.run.settings,
+        )
+        if not is_newer(folder / MAP, str(one.slide.slide)):
             return False
         try:
-            with Mask.open(path) as mask:
-                return mask.grid == one.grid and all(mask.made.get(key) == wanted[key] for key in wanted)
+            with contextlib.ExitStack() as stack:
+                there: list[Mask | Probabilities] = [stack.enter_context(Mask.open(folder / MAP))]
+                if settings.keeps_probabilities:
+                    there.append(stack.enter_context(Probabilities.open(folder / PROBABILITIES)))
+                if settings.keeps_uncertainty:
+                    there.append(stack.enter_context(open_uncertainty(folder / UNCERTAINTY)))
+                return all(each.grid == one.grid and wanted.items() <= each.made.items() for each in there)
         except HookNetError:
             return False
 

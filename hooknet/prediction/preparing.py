@@ -19,9 +19,8 @@ from hooknet.groundtruth.stain import beyond, measure_slide
 from hooknet.groundtruth.tissue import detect_tissue
 from hooknet.inference.dense import Segmenting
 from hooknet.inference.estimate import Speed, Work, measure_speed, work_of
-from hooknet.inference.memory import network_budget
 from hooknet.inference.regions import Wanted
-from hooknet.inference.whole_slide import plan_for
+from hooknet.inference.whole_slide import budget_of, plan_for
 from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
@@ -62,12 +61,14 @@ def settings_of(name: str, path: Path, spacing: float | None) -> SlideSettings:
     return build(SlideSettings, row, path, "")
 
 
-def ready(model: Model, network: Network, slide: SlideSettings, tissue: Path, memory: int | None) -> Ready:
+def ready(
+    model: Model, networks: Sequence[Network], slide: SlideSettings, tissue: Path, memory: int | None
+) -> Ready:
     """Look at a slide, and write its ``tissue`` mask unless a whole one of it is there.
 
     HookNetError where the slide cannot be read, is too coarse or, where tissue is predicted, has none.
     """
-    settings, how = model.run.settings, tissue_of(model)
+    settings, how, network = model.run.settings, tissue_of(model), networks[0]
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
         opened.require_channels(network.settings.channels)
@@ -77,14 +78,13 @@ def ready(model: Model, network: Network, slide: SlideSettings, tissue: Path, me
         inside = mask if settings.infer.over == "tissue" else None
         area = opened.size[0] * opened.size[1] * opened.spacing.x * opened.spacing.y
         area = area if inside is None else _area(inside)
-        budget = network_budget(next(network.parameters()).device, memory)
-        plan = plan_for(model.run, network, grid, Wanted(inside), budget)
-        work = work_of(network.shape, plan, area / grid.spacing**2)
-        warnings = _warnings(model, slide, opened, how)
+        plan = plan_for(model.run, network, grid, Wanted(inside), budget_of(networks, memory))
+        work = work_of(network.shape, plan, area / grid.spacing**2, model.run.passes)
+        warnings = _warnings(model, slide, opened)
         return Ready(slide, opened.size, grid, found, area / 1e6, warnings, work)
 
 
-def speed_on(model: Model, network: Network, one: Ready, memory: int | None) -> Speed:
+def speed_on(model: Model, networks: Sequence[Network], one: Ready, memory: int | None) -> Speed:
     """How fast this machine predicts, tried on a slide that has tiles; SlideError where it cannot be read there."""
     settings = model.run.settings
     with contextlib.ExitStack() as stack:
@@ -93,10 +93,9 @@ def speed_on(model: Model, network: Network, one: Ready, memory: int | None) -> 
         if settings.infer.over == "tissue" and one.tissue is not None:
             inside = stack.enter_context(Mask.open(one.tissue))
         opened.tolerate(settings.infer.unreadable)
-        budget = network_budget(next(network.parameters()).device, memory)
         wanted = Wanted(inside)
-        plan = plan_for(model.run, network, one.grid, wanted, budget)
-        return measure_speed(model.run, network, Segmenting(opened, settings.spacings, wanted, plan))
+        plan = plan_for(model.run, networks[0], one.grid, wanted, budget_of(networks, memory))
+        return measure_speed(model.run, networks, Segmenting(opened, settings.spacings, wanted, plan))
 
 
 def is_newer(path: Path, *sources: str | Path) -> bool:
@@ -129,8 +128,12 @@ def _area(mask: Mask) -> float:
     return count * grid.spacing**2
 
 
-def _warnings(model: Model, slide: SlideSettings, opened: Slide, how: TissueSettings) -> tuple[str, ...]:
-    found = [] if model.ranges is None else beyond(measure_slide(opened, how), model.ranges)
+def _warnings(model: Model, slide: SlideSettings, opened: Slide) -> tuple[str, ...]:
+    found, cohorts = [], model.cohorts
+    for number, one in cohorts.items():
+        if one.ranges is not None:
+            of = f" (weights {number})" if len(cohorts) > 1 else ""
+            found += [f"{told}{of}" for told in beyond(measure_slide(opened, tissue_of(one)), one.ranges)]
     if slide.id in model.seen:
         found.append("a slide of this name was trained on, or chosen with")
     interpolated = opened.require_all(model.run.settings.spacings)
@@ -143,7 +146,7 @@ def _warnings(model: Model, slide: SlideSettings, opened: Slide, how: TissueSett
 def warned(model: Model, slide: SlideSettings) -> tuple[str, ...]:
     """Why the map of a slide may be worse than others; HookNetError where the slide cannot be read."""
     with Slide(str(slide.slide), slide.spacing_override) as opened:
-        return _warnings(model, slide, opened, tissue_of(model))
+        return _warnings(model, slide, opened)
 
 
 def tell_warnings(name: str, warnings: Sequence[str]) -> None:

@@ -57,7 +57,8 @@ class ReportOverlay:
     """A slide, or a part of one, to look at: all arrays are (height, width) px of ``spacing`` µm.
 
     ``image`` is the H&E, (height, width, 3) uint8; label arrays hold 0 (nothing) and class values.
-    ``predictions``: system name -> labels.  ``truth`` is dense truth where there is one.
+    ``predictions``: system name -> labels.  ``truth`` is dense truth where there is one.  ``unsure``: of systems whose
+    uncertainty was asked for, name -> entropy as bytes (:mod:`hooknet.io.uncertainty`).
     """
 
     slide: str
@@ -67,9 +68,10 @@ class ReportOverlay:
     truth: Labels | None = None
     predictions: Mapping[str, Labels] = field(default_factory=dict)
     note: str = ""
+    unsure: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, labels in self.layers().items():
+        for name, labels in [*self.layers().items(), *self.unsure.items()]:
             if labels.shape != self.image.shape[:2]:
                 raise ValueError(
                     f"{self.slide}: {name} is {labels.shape} px, the image {self.image.shape[:2]} px"
@@ -152,8 +154,8 @@ class Extras:
     """What is measured besides overlap, where it was; each table has a first column ``system``.
 
     quantities: system, slide, class, area_mm2, ... (see :mod:`hooknet.objects.quantities`); boundaries,
-    boundary_slides, volumes, volume_scores, calibration, reliability, objects: those of :mod:`hooknet.evaluation` and
-    :mod:`hooknet.objects`.
+    boundary_slides, volumes, volume_scores, calibration, reliability, risk, risk_curves, objects: those of
+    :mod:`hooknet.evaluation` and :mod:`hooknet.objects`.
     """
 
     quantities: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -163,6 +165,8 @@ class Extras:
     volume_scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    risk: pd.DataFrame = field(default_factory=pd.DataFrame)
+    risk_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     objects: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def tables(self) -> dict[str, pd.DataFrame]:

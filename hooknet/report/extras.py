@@ -14,7 +14,7 @@ from hooknet.config.run import Run
 from hooknet.config.sides import Side
 from hooknet.config.volumes import volumes_of
 from hooknet.evaluation.boundaries import boundary_slides, boundary_table, read_boundaries
-from hooknet.evaluation.calibration import calibration_tables, read_calibration
+from hooknet.evaluation.calibration import calibration_tables, read_calibration, risk_tables
 from hooknet.evaluation.cohort import gather, gather_volumes
 from hooknet.evaluation.volumes import read_volumes, volume_scores, volume_table
 from hooknet.objects.matching import object_scores, read_matches
@@ -30,7 +30,7 @@ def extras(
     """The tables of the test slides of all systems, scored against ``role``; empty where nothing was to be measured."""
     boundaries, of_slides = _boundaries(project, dataset, assigned, role, runs_folder)
     volumes, of_volumes = _volumes(project, dataset, assigned, role, runs_folder)
-    calibration, reliability = _calibration(project, dataset, assigned, role, runs_folder)
+    calibration, reliability, risk, curves = _calibration(project, dataset, assigned, role, runs_folder)
     return Extras(
         quantities=_quantities(project, dataset, assigned, runs_folder),
         boundaries=boundaries,
@@ -39,6 +39,8 @@ def extras(
         volume_scores=of_volumes,
         calibration=calibration,
         reliability=reliability,
+        risk=risk,
+        risk_curves=curves,
         objects=_objects(project, dataset, assigned, role, runs_folder),
     )
 
@@ -101,21 +103,21 @@ def _volumes(
 
 def _calibration(
     project: Project, dataset: str, assigned: Mapping[str, Side], role: str, runs_folder: Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Of the experiments that keep their probabilities."""
+) -> tuple[pd.DataFrame, ...]:
+    """Of the experiments that keep their probabilities: calibration, its diagrams, errors by how sure, their curves."""
 
     def keeps(run: Run) -> bool:
         return run.settings.keeps_probabilities
 
     if not any(run.dataset_name == dataset and keeps(run) for run in project.runs.values()):
-        return pd.DataFrame(), pd.DataFrame()
+        return (pd.DataFrame(),) * 4
     names = project.dataset(dataset).label_map.names
     measured = gather(
         project, dataset, assigned, role,
         lambda run, slide: read_calibration(runs_folder / run.name / "calibration" / f"{slide.id}.csv", names),
         keeps,
     )  # fmt: skip
-    return calibration_tables(measured, names)
+    return (*calibration_tables(measured, names), *risk_tables(measured, names))
 
 
 def _objects(

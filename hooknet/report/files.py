@@ -59,6 +59,19 @@ def uri(array: NDArray[np.uint8], kind: str) -> str:
         {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {"optimize": True}
     )
     Image.fromarray(array).save(buffer, format=kind, **options)
+    return _data(buffer, kind)
+
+
+def indexed_uri(values: NDArray[np.uint8], colours: NDArray[np.uint8]) -> str:
+    """(height, width) rows of ``colours`` (n, 3) inside a page, as a PNG a quarter as large; 0 is transparent."""
+    buffer = io.BytesIO()
+    picture = Image.fromarray(values, "L")
+    picture.putpalette(colours.tobytes())
+    picture.save(buffer, format="PNG", optimize=True, transparency=0)
+    return _data(buffer, "PNG")
+
+
+def _data(buffer: io.BytesIO, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

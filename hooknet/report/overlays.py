@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
+from hooknet.io.uncertainty import LEVELS
 from hooknet.report.data import Labels, ReportClass, ReportOverlay, Rgb
 
 Rgba = NDArray[np.uint8]
@@ -20,6 +21,10 @@ Palette = Mapping[int, tuple[int, int, int]]
 LONGEST_SIDE = 1200
 # A scale bar takes at most this share of the width.
 BAR_SHARE = 0.25
+#: Perceptually uniform, from dark to bright, and no colour of heat maps.
+UNSURE = "viridis"
+#: Between the colours of 0 and 1: more are not told apart, and make pages large.
+STEPS = 32
 INK = (17, 17, 17)
 WHITE = (255, 255, 255)
 
@@ -33,6 +38,29 @@ def colour(labels: Labels, palette: Palette, alpha: int = 255) -> Rgba:
     for value in np.unique(labels[labels > 0]):
         table[value] = (*palette[int(value)], alpha)
     return table[labels]
+
+
+def steps(entropy: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bytes of entropy (``io.uncertainty``) as 1 to ``STEPS`` + 1, rounded; 0 stays 0."""
+    rounded = 1 + np.round((np.arange(1, 256) - 1) * STEPS / LEVELS)
+    return np.concatenate([[0], rounded]).astype(np.uint8)[entropy]
+
+
+def step_colours() -> Rgb:
+    """Red, green, blue of each step, dark is sure and bright undecided; the first, of 0, is white."""
+    colours = mpl.colormaps[UNSURE](np.linspace(0, 1, STEPS + 1), bytes=True)[:, :3]
+    return np.concatenate([np.full((1, 3), 255, np.uint8), colours])
+
+
+def shade(entropy: NDArray[np.uint8]) -> Rgba:
+    """Bytes of entropy (height, width) in the colours of their steps, (height, width, 4); transparent where 0."""
+    return np.dstack([step_colours()[steps(entropy)], np.where(entropy > 0, 255, 0).astype(np.uint8)])
+
+
+def ramp(steps: int = 17) -> tuple[str, ...]:
+    """The colours of :func:`shade` for 0 to 1, evenly, as #rrggbb."""
+    colours = mpl.colormaps[UNSURE](np.linspace(0, 1, steps), bytes=True)
+    return tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue, _ in colours.tolist())
 
 
 def outline(labels: Labels, palette: Palette, width: int = 1) -> Rgba:
@@ -122,6 +150,28 @@ def compose(overlay: ReportOverlay, title: str, classes: Sequence[ReportClass]) 
     return np.vstack([picture, legend(classes, picture.shape[1])]) if title in layers else picture
 
 
+def compose_unsure(overlay: ReportOverlay, system: str) -> Rgb:
+    """How unsure a system is, to save: shades instead of the image where there is a map, scale bar and legend."""
+    picture = with_scale_bar(lay_over(overlay.image, shade(overlay.unsure[system])), overlay.spacing)
+    return np.vstack([picture, _ramp_strip(picture.shape[1])])
+
+
+def _ramp_strip(width: int, size: int = 16) -> Rgb:
+    """A white strip with the shades from 0 to 1."""
+    picture = Image.new("RGB", (width, 2 * size), WHITE)
+    draw, font = ImageDraw.Draw(picture), _font(size)
+    left = size
+    for text in ("sure 0", "", "1 undecided"):
+        if text:
+            draw.text((left, size // 2 - size // 8), text, fill=INK, font=font)
+            left += int(draw.textlength(text, font=font)) + size // 2
+            continue
+        shades = shade(np.repeat(np.linspace(1, 255, 6 * size).astype(np.uint8)[None], size, axis=0))
+        picture.paste(Image.fromarray(np.ascontiguousarray(shades[..., :3])), (left, size // 2))
+        left += 6 * size + size // 2
+    return np.asarray(picture)
+
+
 def fitted(overlay: ReportOverlay, longest: int = LONGEST_SIDE) -> ReportOverlay:
     """The overlay with no side above ``longest`` px: the image averaged, labels taken under pixel centres.
 
@@ -145,6 +195,7 @@ def fitted(overlay: ReportOverlay, longest: int = LONGEST_SIDE) -> ReportOverlay
         predictions={
             name: _shrunk(one, size, Image.Resampling.NEAREST) for name, one in overlay.predictions.items()
         },
+        unsure={name: _shrunk(one, size, Image.Resampling.NEAREST) for name, one in overlay.unsure.items()},
     )
 
 

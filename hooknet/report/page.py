@@ -10,7 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from hooknet.io.atomic import write_text
-from hooknet.report import figures, plots, score_tables, search, sections, stages, tables
+from hooknet.report import figures, overlays, plots, score_tables, search, sections, stages, tables
 from hooknet.report.data import ReportData, ReportStages, ReportSystem
 from hooknet.report.files import Files, Picture, slug
 from hooknet.report.summary import summary_text
@@ -47,6 +47,7 @@ def write_report(data: ReportData, folder: str | Path, viewer: str | None = None
         shown=score_tables.shown_table(data.systems, [one.name for one in data.classes]),
         shown_figure=_shown(data, files),
         viewed=[view_slide(data, number, one, files) for number, one in enumerate(data.overlays, start=1)],
+        ramp_colours=overlays.ramp() if any(one.unsure for one in data.overlays) else (),
         regions=_regions(data, files),
         stages=_stages(data, files),
         searches=[search.show(one, data.classes, files) for one in data.searches],

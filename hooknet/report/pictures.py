@@ -10,12 +10,13 @@ import numpy as np
 
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.layout import roles_of
-from hooknet.config.run import Run
+from hooknet.config.run import DenseRun, Run
 from hooknet.config.sides import Side
 from hooknet.coordinates import RasterGrid
 from hooknet.evaluation.windows import SIDE, Rated, best, read_windows, worst
 from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
+from hooknet.io.uncertainty import read_entropy
 from hooknet.report.data import ReportOverlay, ReportRegion
 
 MAX_OVERLAYS = 8
@@ -29,16 +30,20 @@ KINDS = {"worst": worst, "best": best}
 def overlays(
     runs: Sequence[Run], assigned: Mapping[str, Side], slides: Path, runs_folder: Path
 ) -> list[ReportOverlay]:
-    """Test slides, evenly picked where there are many, with the map of every system that tested them."""
-    maps: dict[str, dict[str, Path]] = {}
+    """Test slides, evenly picked where there are many, with the map of every system that tested them.
+
+    And with its uncertainty, where its experiment asks for that.
+    """
+    tested: dict[str, dict[str, Run]] = {}
     for run in runs:
         for slide in run.slides("test", assigned):
-            maps.setdefault(slide.id, {})[run.system] = runs_folder / run.name / "maps" / f"{slide.id}.tif"
-    chosen = list(maps)[:: max(1, ceil(len(maps) / MAX_OVERLAYS))]
-    return [_overlay(runs[0].dataset.slide(one), maps[one], slides) for one in chosen]
+            tested.setdefault(slide.id, {})[run.system] = run
+    chosen = list(tested)[:: max(1, ceil(len(tested) / MAX_OVERLAYS))]
+    return [_overlay(runs[0].dataset.slide(one), tested[one], slides, runs_folder) for one in chosen]
 
 
-def _overlay(slide: SlideSettings, maps: dict[str, Path], folder: Path) -> ReportOverlay:
+def _overlay(slide: SlideSettings, by: Mapping[str, Run], folder: Path, runs_folder: Path) -> ReportOverlay:
+    file = f"{slide.id}.tif"
     with Slide(str(slide.slide), slide.spacing_override) as opened:
         size_um = max(opened.size[0] * opened.spacing.x, opened.size[1] * opened.spacing.y)
         grid = opened.grid(max(size_um / LONGEST_SIDE, opened.spacing.x, opened.spacing.y))
@@ -50,7 +55,14 @@ def _overlay(slide: SlideSettings, maps: dict[str, Path], folder: Path) -> Repor
         spacing=grid.spacing,
         annotation=layers.get("labels"),
         truth=layers.get("truth"),
-        predictions={system: _read(path, grid) for system, path in maps.items()},
+        predictions={
+            system: _read(runs_folder / run.name / "maps" / file, grid) for system, run in by.items()
+        },
+        unsure={
+            system: read_entropy(runs_folder / run.name / "uncertainty" / file, grid)
+            for system, run in by.items()
+            if isinstance(run, DenseRun) and run.settings.keeps_uncertainty
+        },
     )
 
 

@@ -127,6 +127,10 @@ def _against(comparison: Comparison, places: dict[str, float], classes: Sequence
     return figure
 
 
+#: A share of px that is too small to draw an error of.
+LEAST_KEPT = 0.01
+
+
 def reliability(table: pd.DataFrame, calibration: pd.DataFrame) -> Figure:
     """How often the top class is right, against its probability, a line per system (``(top)`` rows of the tables)."""
     figure, (axes,) = panels(1, 4.8, 5.0)
@@ -147,6 +151,20 @@ def reliability(table: pd.DataFrame, calibration: pd.DataFrame) -> Figure:
     axes.set_aspect("equal")
     axes.set_xlabel("probability of the class with the highest")
     axes.set_ylabel("share that is right")
+    legend_below(figure, axes, 2)
+    return figure
+
+
+def risk_curves(table: pd.DataFrame) -> Figure:
+    """Wrong px against px that are kept, a line per system (see ``CURVE`` of :mod:`hooknet.evaluation.calibration`)."""
+    figure, (axes,) = panels(1, 4.8, 4.0)
+    for number, (system, of) in enumerate(table.groupby("system", sort=False)):
+        of = of[of["kept"] >= LEAST_KEPT]
+        axes.plot(of["kept"], of["error"], lw=1.4, label=literal(str(system)), **line_of(number))
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("share of pixels that is kept, the surest")
+    axes.set_ylabel("share of them that is wrong")
     legend_below(figure, axes, 2)
     return figure
 

@@ -132,6 +132,8 @@ class Beyond:
     boundaries: Table | None
     calibration: Table | None
     reliability: Picture | None
+    risk: Table | None
+    risk_curves: Picture | None
     objects: Table | None
     quantities: tuple[Table, ...]
 
@@ -144,6 +146,8 @@ def beyond(extras: Extras, files: Files) -> Beyond:
         boundaries=None if extras.boundaries.empty else _boundaries(extras.boundaries),
         calibration=None if extras.calibration.empty else _calibration(extras.calibration),
         reliability=None if extras.reliability.empty else _reliability(extras, files),
+        risk=None if extras.risk.empty else _risk(extras.risk),
+        risk_curves=None if extras.risk_curves.empty else _risk_curves(extras, files),
         objects=None if extras.objects.empty else _objects(extras.objects),
         quantities=tuple(_quantities(extras.quantities)) if not extras.quantities.empty else (),
     )
@@ -188,6 +192,33 @@ def _reliability(extras: Extras, files: Files) -> Picture:
         f"Reliability diagram of the class with the highest probability; expected calibration error: {told}."
     )
     return files.figure(plots.reliability(extras.reliability, extras.calibration), "reliability", alt)
+
+
+def _risk(table: pd.DataFrame) -> Table:
+    """A row a system: the share of wrong px, of all, of the least sure tenth, of the others."""
+    columns = ("error", "error_least_sure", "error_others")
+    rows = tuple(
+        (
+            Cell(str(one["system"])),
+            *(Cell(per_cent(float(one[name])), number=True, order=float(one[name])) for name in columns),
+            count(float(one["pixels"])),
+        )
+        for _, one in table.iterrows()
+    )
+    heads = ("System", "Wrong of all", "Of the least sure tenth", "Of the others", "Pixels")
+    return Table(heads, rows, "Annotated pixels that were given another class, all slides pooled.")
+
+
+def _risk_curves(extras: Extras, files: Files) -> Picture:
+    told = "; ".join(
+        f"{one['system']} {per_cent(float(one['error']))} of all, {per_cent(float(one['error_others']))} without the "
+        "least sure tenth"
+        for _, one in extras.risk.iterrows()
+    )
+    alt = (
+        f"Share of wrong pixels against the share that is kept when the least sure are dropped first: {told}."
+    )
+    return files.figure(plots.risk_curves(extras.risk_curves), "risk_curves", alt)
 
 
 def _objects(table: pd.DataFrame) -> Table:

@@ -5,25 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hooknet.io import agreement
+from hooknet.io.uncertainty import LEVELS
 from hooknet.report import overlays
 from hooknet.report.data import Labels, ReportData, ReportOverlay, ReportRegion, Rgb
-from hooknet.report.files import Files, slug, uri
+from hooknet.report.files import Files, indexed_uri, slug, uri
 
+#: From which entropy on, as a share of log K, px are counted in the text of a picture.
+HIGH = 0.5
 # What was given another class than it has; told from every class by its name, not only by its colour.
 DIFFERS = agreement.COLOURS[agreement.DIFFERS]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A label map over the H&E: fill and contours apart, so that the reader can fade the fill."""
+    """A label map over the H&E: fill and contours apart, so that the reader can fade the fill.
+
+    ``whole``: of what is read by its colours, which are not faded; it has no contours.
+    """
 
     title: str
     score: str
     alt: str
     fill: str
     lines: str
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,25 @@ def view_slide(data: ReportData, number: int, overlay: ReportOverlay, files: Fil
     name = f"overlay_{number:02d}_{slug(overlay.slide)}"
     for layer, title in enumerate(("H&E", *overlay.layers())):
         files.picture(overlays.compose(overlay, title, data.classes), f"{name}_{layer:02d}_{slug(title)}")
-    panels = tuple(_panel(data, overlay.slide, title, labels) for title, labels in overlay.layers().items())
-    return _viewed(overlay.slide, overlay.note, overlay.image, overlay.spacing, panels)
+    for layer, system in enumerate(overlay.unsure, start=1 + len(overlay.layers())):
+        picture = overlays.compose_unsure(overlay, system)
+        files.picture(picture, f"{name}_{layer:02d}_{slug(system)}-uncertainty")
+    panels = []
+    for title, labels in overlay.layers().items():
+        panels.append(_panel(data, overlay.slide, title, labels))
+        if title in overlay.unsure:
+            panels.append(unsure_panel(overlay.slide, f"{title}, uncertainty", overlay.unsure[title]))
+    return _viewed(overlay.slide, overlay.note, overlay.image, overlay.spacing, tuple(panels))
+
+
+def unsure_panel(slide: str, title: str, entropy: NDArray[np.uint8]) -> Panel:
+    """Where a map is undecided: its entropy as bytes, instead of the H&E where there is a map."""
+    shares = (entropy[entropy > 0].astype(float) - 1) / LEVELS
+    told = f"mean {shares.mean():.2f}" if shares.size else "nothing predicted"
+    high = 100 * (shares > HIGH).mean() if shares.size else 0.0
+    alt = f"{title} over {slide}: {told}; above {HIGH:g} in {high:.0f} % of what is predicted."
+    shades = indexed_uri(overlays.steps(entropy), overlays.step_colours())
+    return Panel(title, told, alt, shades, "", whole=True)
 
 
 def view_region(data: ReportData, number: int, region: ReportRegion, files: Files) -> Viewed:

@@ -1,7 +1,9 @@
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from made_cohort import FILES, RUN, SLIDES, hooknet, refuse
@@ -76,3 +78,34 @@ def test_skipped_slides_are_listed_with_why():
 def test_a_missing_map_is_one_line():
     (RUN / "maps/c.tif").unlink()
     assert refuse(*ARGUMENTS).startswith(f"{RUN}/maps/c.tif: no such file")
+
+
+def test_of_a_mean_all_weights_and_the_uncertainty_are_shown(monkeypatch):
+    from dataclasses import replace
+
+    from hooknet.config.project import Project
+    from hooknet.coordinates import RasterGrid
+    from hooknet.io.masks import Mask
+    from hooknet.io.uncertainty import create_uncertainty
+
+    with Mask.open(RUN / "maps/c.tif") as mask:
+        grid: RasterGrid = mask.grid
+    (RUN / "uncertainty").mkdir()
+    with create_uncertainty(RUN / "uncertainty/c.tif", grid, ("entropy",)) as writer:
+        writer.write(0, 0, np.full((1, grid.height, grid.width), 1 + 254 // 2, np.uint8))
+    shutil.copy(RUN / "best.ckpt", "copy.ckpt")
+    run = Project.run
+
+    def of_two(self, name):
+        found = run(self, name)
+        infer = found.settings.infer.model_copy(update={"probabilities": True, "uncertainty": True})
+        settings = found.settings.model_copy(update={"infer": infer})
+        return replace(found, settings=settings, members=(RUN / "best.ckpt", Path("copy.ckpt")))
+
+    monkeypatch.setattr(Project, "run", of_two)
+    assert hooknet(*ARGUMENTS).status == 0
+    page = PAGE.read_text()
+    assert "By the mean of 2 weights (unet), unet(1 µm/px)." in page
+    assert "Uncertainty <small>mean 0.50</small>" in page
+    (RUN / "uncertainty/c.tif").unlink()
+    assert refuse(*ARGUMENTS).startswith(f"{RUN}/uncertainty/c.tif: no such file, wanted uncertainty")

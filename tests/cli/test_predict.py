@@ -11,6 +11,7 @@ import pytest
 from made_cohort import HEIGHT, RUN, WIDTH, hooknet, image, refuse, snapshot
 
 from hooknet.io.masks import Mask
+from hooknet.io.uncertainty import open_uncertainty
 from hooknet.models.checkpoint import load_checkpoint
 from hooknet.objects.quantities import TISSUE, read_quantities
 
@@ -251,6 +252,38 @@ def test_weights_of_an_earlier_version_predict_without_warnings_of_the_cohort(ca
 def test_probabilities_are_written_where_asked_for():
     assert hooknet("predict", "in/n1.tif", "--model", BEST, "--out", NEW, "--probabilities").status == 0
     assert (NEW / "n1/probabilities.tif").is_file()
+
+
+def test_the_mean_of_weights_and_ways_with_its_uncertainty():
+    other = edited(lambda spec: spec.update(seed=7))
+    wanted = ("--tta", "dihedral", "--probabilities", "--uncertainty")
+    outcome = hooknet("predict", "in/n1.tif", "--model", BEST, "--model", other, "--out", NEW, *wanted)
+    assert outcome.status == 0, outcome
+    assert {path.name for path in (NEW / "n1").iterdir()} == FILES | {"probabilities.tif", "uncertainty.tif"}
+    assert "about 1 s by mean of 16 (torch on cpu, fp32), fp32" in re.sub(r"\d+ s", "1 s", outcome.out)
+    assert (
+        "By the mean of 2 weights (unet), unet(1 µm/px); each tile in all eight ways"
+        in (NEW / "index.html").read_text()
+    )
+    with open_uncertainty(NEW / "n1/uncertainty.tif") as unsure:
+        assert unsure.names == ("entropy", "mutual information")
+        entropy, mutual = unsure.read_all()
+    assert (mutual <= entropy).all()
+    assert ((entropy > 0) == (read(NEW / "n1/map.tif") > 0)).all()
+
+
+def test_uncertainty_wants_probabilities():
+    assert refuse("predict", "in/n1.tif", "--model", BEST, "--out", NEW, "--uncertainty") == (
+        "predict: --uncertainty without --probabilities, which it is told of; give both"
+    )
+
+
+def test_weights_of_another_network_are_one_line():
+    other = edited(lambda spec: spec["settings"].update(patch_size=52))
+    assert refuse("predict", "in/n1.tif", "--model", BEST, "--model", other, "--out", NEW) == (
+        f"edited.ckpt: found another patch_size than that of {BEST}, wanted weights of one network, trained several "
+        "times; predict with each alone, into another --out"
+    )
 
 
 @pytest.mark.parametrize("what", ["classifier", "refiner"])

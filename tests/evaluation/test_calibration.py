@@ -8,6 +8,7 @@ from hooknet.evaluation.calibration import (
     calibration_tables,
     measure_calibration,
     read_calibration,
+    risk_tables,
     write_calibration,
 )
 from hooknet.evaluation.system import Measured
@@ -175,3 +176,32 @@ def test_a_class_without_truth_has_no_error_however_small_it_would_be():
     assert table["ece"].tolist()[:2] == [0, 0]
     assert table["ece"][2:].isna().all()
     assert table["pixels"].tolist() == [16, 16, 16, 0, 0, 0]
+
+
+def test_how_wrong_a_system_is_where_it_is_least_sure_is_of_the_pixels_of_all_its_slides():
+    truth = np.full((10, 10), 1, np.uint8)
+    first = np.full((10, 10), 250, np.uint8)
+    first[0] = [130, 120] * 5  # the least sure tenth, half of it wrong
+    first[1, :9] = 40  # sure, and wrong
+    one = count_levels(truth, np.stack([first, 255 - first]))
+    sure = count_levels(truth, np.stack([np.full((10, 10), 250, np.uint8), np.full((10, 10), 5, np.uint8)]))
+    table, curves = risk_tables(
+        [Measured("one #2", "one", 2, {"a": one, "b": one}), Measured("sure", "sure", None, {"a": sure})],
+        NAMES,
+    )
+    assert table[["system", "experiment"]].values.tolist() == [["one #2", "one"], ["sure", "sure"]]
+    assert table["pixels"].tolist() == [200, 100]
+    assert table["error"].tolist() == pytest.approx([0.14, 0])
+    assert table["error_least_sure"].tolist() == pytest.approx([0.5, 0])
+    assert table["error_others"].tolist() == pytest.approx([0.1, 0])
+    # 130 and 255 - 120 are two levels, then 255 - 40, then 250.
+    mine = curves[curves["system"] == "one #2"]
+    assert mine["level"].tolist() == [130, 135, 215, 250]
+    assert mine["kept"].tolist() == pytest.approx([1, 0.95, 0.9, 0.81])
+    assert mine["error"].tolist() == pytest.approx([0.14, 14 / 95, 0.1, 0])
+
+
+def test_a_system_without_slides_has_no_errors_and_no_curve():
+    table, curves = risk_tables([Measured("idle", "idle", None, {})], NAMES)
+    assert table[["error", "error_least_sure", "error_others"]].isna().all(axis=None)
+    assert curves.empty

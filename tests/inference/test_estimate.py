@@ -50,7 +50,7 @@ def test_speed_is_measured_on_tiles_of_the_slide(noise_slide):
     with Slide(str(noise_slide[0]), made_slides.square(0.5)) as opened:
         grid, wanted = opened.grid(0.5), Wanted(None)
         plan = make_plan(network.shape, grid, wanted, lambda tile: True, 200)
-        speed = measure_speed(RUN, network, Segmenting(opened, (0.5,), wanted, plan))
+        speed = measure_speed(RUN, [network], Segmenting(opened, (0.5,), wanted, plan))
     assert speed.engine == "torch on cpu, fp32"
     work = work_of(network.shape, plan, grid.width * grid.height)
     # How long it takes is for the benchmarks: here only that all that is wanted was measured.

@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as hnp
 from sklearn.calibration import calibration_curve
 
 from hooknet.errors import MaskError
-from hooknet.metrics.calibration import count_levels, ece, merge_levels, reliability
+from hooknet.metrics.calibration import (
+    count_levels,
+    ece,
+    error_of_least_sure,
+    merge_levels,
+    reliability,
+    risk_coverage,
+)
 
 BYTES = st.integers(0, 255)
 
@@ -132,3 +139,41 @@ def test_numbers_beyond_what_a_float_holds_exactly_are_kept():
     pixels, right = levels({255: (2**53 + 1, 2**53 + 1)})
     assert reliability(pixels, right).pixels[-1] == 2**53 + 1
     assert ece(pixels, right) == pytest.approx(0, abs=1e-15)
+
+
+# 100 px: 10 of which 5 are right, 30 with 24, 60 that are all right.
+UNSURE = {100: (10, 5), 200: (30, 24), 255: (60, 60)}
+
+
+def test_errors_fall_as_the_least_sure_are_dropped():
+    found = risk_coverage(*levels(UNSURE))
+    assert found.level.tolist() == [100, 200, 255]
+    assert found.kept == pytest.approx([1.0, 0.9, 0.6])
+    assert found.error == pytest.approx([0.11, 6 / 90, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("share", "error"), [(0.1, 0.5), (0.05, 0.5), (0.2, 0.35), (0.4, 11 / 40), (1.0, 0.11)]
+)
+def test_the_least_sure_are_as_wrong_as_their_levels(share, error):
+    # Of 20 px 10 are of level 100, 5 of them wrong, and 10 of level 200, where every fifth is.
+    assert error_of_least_sure(*levels(UNSURE), share) == pytest.approx(error)
+
+
+def test_without_pixels_there_is_no_curve_and_no_error():
+    found = risk_coverage(*levels({}))
+    assert found.kept.size == found.error.size == 0
+    assert isnan(error_of_least_sure(*levels({}), 0.1))
+
+
+@given(hnp.arrays(np.uint8, 40), hnp.arrays(np.bool_, 40))
+def test_the_curve_is_that_of_pixels_dropped_one_level_after_the_other(level, is_right):
+    pixels, right = (np.bincount(level[one], minlength=256) for one in (np.ones(40, bool), is_right))
+    found = risk_coverage(pixels, right)
+    for at, kept, error in zip(found.level, found.kept, found.error, strict=True):
+        assert kept == pytest.approx((level >= at).mean())
+        assert error == pytest.approx(1 - is_right[level >= at].mean())
+    assert error_of_least_sure(pixels, right, 1.0) == pytest.approx(1 - is_right.mean())
+    least = level <= np.sort(level)[9]
+    if least.sum() == 10:
+        assert error_of_least_sure(pixels, right, 0.25) == pytest.approx(1 - is_right[least].mean())

@@ -4,7 +4,7 @@ import pytest
 from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError
 from hooknet.models.checkpoint import save_checkpoint
-from hooknet.prediction.model import open_model, tissue_of
+from hooknet.prediction.model import Asked, open_model, tissue_of
 from hooknet.training.weights import checkpoint_spec, new_network
 
 MODELS = made_runs.every_kind()
@@ -30,7 +30,7 @@ def test_the_run_is_the_one_that_was_trained(tmp_path, name):
 def test_what_is_predicted_is_what_is_asked_for_else_what_was_said(tmp_path):
     path = saved(tmp_path, made_runs.make_run(infer={"over": "everything", "exports": ["asap"]}))
     assert open_model(path).run.settings.infer.over == "everything"
-    asked = open_model(path, "tissue", probabilities=True).run.settings.infer
+    asked = open_model(path, Asked("tissue", probabilities=True)).run.settings.infer
     assert (asked.over, asked.probabilities, asked.exports) == ("tissue", True, ())
     masked = saved(tmp_path, made_runs.make_run(infer={"over": "mask", "bundle_minutes": 5}))
     assert open_model(masked).run.settings.infer.over == "tissue"

@@ -4,7 +4,7 @@ import pytest
 from hooknet.io.masks import Mask
 from hooknet.models.checkpoint import save_checkpoint
 from hooknet.objects.quantities import read_quantities
-from hooknet.prediction.model import open_model
+from hooknet.prediction.model import Asked, open_model
 from hooknet.prediction.predicting import Options, Predicting, duration, volume
 from hooknet.training.weights import checkpoint_spec, new_network
 
@@ -15,7 +15,7 @@ MODELS = made_runs.every_kind()
 def test_networks_of_every_kind_predict(tmp_path, noise_slide, name):
     run = MODELS[name]
     save_checkpoint(tmp_path / "best.ckpt", new_network(run), checkpoint_spec(run, ()))
-    model = open_model(tmp_path / "best.ckpt", "everything")
+    model = open_model(tmp_path / "best.ckpt", Asked("everything"))
     told = []
     Predicting(model, {"noise": noise_slide[0]}, tmp_path / "out", Options(spacing=0.5), told.append).run()
     with Mask.open(tmp_path / "out/noise/map.tif") as mask:

@@ -102,7 +102,11 @@ def overlay(slide="slide_01"):
         moved = np.roll(truth, 2 + 3 * (4 - number), axis=1)
         moved[:20] = 0 if number == 0 else moved[:20]
         predictions[name] = moved
-    return ReportOverlay(slide, image, 2.0, annotation, truth, predictions, "patient 0, fold 1")
+    unsure = np.full(truth.shape, 1 + 254 // 2, np.uint8)
+    unsure[:20] = 0
+    return ReportOverlay(
+        slide, image, 2.0, annotation, truth, predictions, "patient 0, fold 1", {"MRN 0.5, 8": unsure}
+    )
 
 
 def regions():
@@ -145,6 +149,15 @@ def extras():
         reliability=pd.DataFrame(
             {"system": "U-Net 2", "class": "(top)", "bin": np.arange(15), "low": levels, "high": levels + 1 / 15,
              "confidence": levels + 1 / 30, "accuracy": levels, "pixels": 10 * np.arange(15)}
+        ),
+        risk=pd.DataFrame(
+            [
+                {"system": "U-Net 2", "experiment": "U-Net 2", "seed": None, "error": 0.11, "error_least_sure": 0.456,
+                 "error_others": 0.0722, "pixels": 100}
+            ]
+        ),
+        risk_curves=pd.DataFrame(
+            {"system": "U-Net 2", "level": [100, 200, 255], "kept": [1.0, 0.9, 0.6], "error": [0.11, 1 / 15, 0.0]}
         ),
         objects=pd.DataFrame(
             [{"system": "U-Net 2", "class": "DCIS", "tp": 8, "fp": 2, "fn": 4, "not_judged": 1, "precision": 0.8,

@@ -69,11 +69,11 @@ def test_thousands_and_signs_sort_as_numbers_and_dashes_come_last(opened):
 def test_an_enlarged_picture_steps_through_the_layers_of_its_place(opened):
     opened.click("#overlays .slide .panels figure:nth-child(2) .stack")
     title = "document.getElementById('closer-title').textContent"
-    assert opened.script(f"return {title}") == "Annotation (2 of 8)"
+    assert opened.script(f"return {title}") == "Annotation (2 of 9)"
     opened.keys(Keys.RIGHT)
-    assert opened.script(f"return {title}") == "Dense truth (3 of 8)"
+    assert opened.script(f"return {title}") == "Dense truth (3 of 9)"
     opened.keys(Keys.LEFT + Keys.LEFT)
-    assert opened.script(f"return {title}") == "H&E (1 of 8)"
+    assert opened.script(f"return {title}") == "H&E (1 of 9)"
     opened.keys(Keys.ESCAPE)
     assert not opened.script("return document.getElementById('closer').open")
 

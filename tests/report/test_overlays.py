@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,11 +12,16 @@ from hooknet.report.overlays import (
     blend,
     colour,
     compose,
+    compose_unsure,
     fitted,
     lay_over,
     legend,
     length_text,
     outline,
+    ramp,
+    shade,
+    step_colours,
+    steps,
     with_scale_bar,
 )
 
@@ -144,3 +151,46 @@ def test_speckle_has_no_contours_but_a_small_square_has():
     square = np.zeros((40, 40), np.uint8)
     square[10:12, 10:12] = 1
     assert (outline(square, {1: (10, 20, 30)})[..., 3] > 0).sum() == 4
+
+
+def test_entropy_is_shaded_from_dark_to_bright_and_nothing_is_transparent():
+    found = shade(np.arange(256, dtype=np.uint8)[None])[0].astype(int)
+    assert found[0, 3] == 0
+    assert (found[1:, 3] == 255).all()
+    light = found[1:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) > -0.8).all()  # but for the rounding of three bytes
+    assert light[0] < 30 < 200 < light[-1]
+
+
+def test_entropy_is_rounded_to_steps_and_nothing_stays_nothing():
+    # 254 / 32: a step is 7.9375 of the levels.
+    found = steps(np.array([[0, 1, 4, 5, 9, 128, 255]], np.uint8))
+    assert found.tolist() == [[0, 1, 1, 2, 2, 17, 33]]
+    assert len(step_colours()) == 34
+
+
+def test_the_ramp_has_the_colours_of_the_shades():
+    values = np.array([1, 128, 255], np.uint8)
+    assert [f"#{bytes(one[:3]).hex()}" for one in shade(values[None])[0]] == list(ramp(3))
+
+
+def test_uncertainty_shrinks_with_its_slide():
+    levels = np.zeros((300, 400), np.uint8)
+    levels[:, 200:] = 9
+    found = fitted(replace(overlay(), unsure={"U-Net": levels}), 100).unsure["U-Net"]
+    assert found.shape == (75, 100)
+    assert (found[:, :50] == 0).all()
+    assert (found[:, 50:] == 9).all()
+    with pytest.raises(ValueError, match=r"s: U-Net is \(2, 3\) px, the image \(300, 400\) px"):
+        replace(overlay(), unsure={"U-Net": LABELS})
+
+
+def test_saved_uncertainty_has_its_shades_and_a_legend_of_them():
+    levels = np.full((300, 400), 255, np.uint8)
+    levels[:150] = 0
+    found = compose_unsure(replace(overlay(), unsure={"U-Net": levels}), "U-Net")
+    assert found.shape == (332, 400, 3)
+    assert (found[:150] == 230).all()  # nothing is predicted: the slide
+    assert (found[160, 200] == shade(levels)[160, 200, :3]).all()
+    strip = {tuple(one) for one in found[300:].reshape(-1, 3).tolist()}
+    assert {tuple(bytes.fromhex(one[1:])) for one in (ramp()[0], ramp()[-1])} <= strip

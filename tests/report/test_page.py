@@ -17,6 +17,7 @@ from hooknet.evaluation.system import System
 from hooknet.report.data import Extras, Provenance, ReportClass, ReportData, ReportSystem
 from hooknet.report.difference_tables import shown_tests
 from hooknet.report.lead import lead
+from hooknet.report.overlays import ramp, shade
 from hooknet.report.page import write_report
 
 VOID = {"meta", "img", "input", "br", "link"}
@@ -77,8 +78,9 @@ def test_every_link_of_the_navigation_leads_somewhere(written):
 def test_every_picture_says_what_it_shows(written):
     page = Page(written[1])
     described = [attrs["alt"] for attrs in page.all("img") if attrs.get("class") != "lines"]
-    # matrices, dots, curves; intervals, differences, spacings, λ, calibration; two slides, two regions
-    assert len(described) == 5 + 1 + 1 + 5 + 7 + 6 + 3 * 2
+    # matrices, dots, curves; intervals, differences, spacings, λ, calibration, risk; two slides, and how unsure one
+    # system is there; two regions
+    assert len(described) == 5 + 1 + 1 + 6 + 7 + 6 + 2 + 3 * 2
     assert all(described)
     assert "Confusion matrix of U-Net 2; correct: DCIS 7" in "".join(described)
     assert any("DCIS 9 %" in one or "of the picture: DCIS" in one for one in described)
@@ -140,6 +142,8 @@ def test_tables_are_saved_with_full_precision(written):
         "boundaries.csv",
         "calibration.csv",
         "reliability.csv",
+        "risk.csv",
+        "risk_curves.csv",
         "objects.csv",
         "comparisons.csv",
         "confusion.csv",
@@ -161,10 +165,12 @@ def test_figures_are_saved_as_png_and_svg_and_overlays_as_png(written):
         "spacings",
         "loss_weights",
         "reliability",
+        "risk_curves",
     } | {name[:-4] for name in names if name.startswith("confusion")}
-    assert len(plots) == 12
+    assert len(plots) == 13
     assert {f"{one}.{suffix}" for one in plots for suffix in ("png", "svg")} <= names
-    assert len([name for name in names if name.startswith("overlay")]) == 8 + 7
+    assert len([name for name in names if name.startswith("overlay")]) == 8 + 7 + 2
+    assert len([name for name in names if name.endswith("-uncertainty.png")]) == 2
     assert len([name for name in names if name.startswith("region")]) == 2
     assert not [name for name in names if "partial" in name]
 
@@ -360,9 +366,45 @@ def test_where_a_region_differs_is_marked_pixel_by_pixel(written):
     assert "6 % of the annotated pixels differ" in shown["alt"]  # 90 * 120 of 360 * 480
 
 
+def test_uncertainty_stands_beside_the_map_of_its_system_with_a_legend(written):
+    page = Page(written[1])
+    wholes = [one for one in page.all("img") if one.get("class") == "whole"]
+    told = "MRN 0.5, 8, uncertainty over {}: mean 0.50; above 0.5 in 0 % of what is predicted."
+    assert [one["alt"] for one in wholes] == [told.format("slide_01"), told.format("slide_05")]
+    picture = Image.open(io.BytesIO(base64.b64decode(wholes[0]["src"].partition(",")[2])))
+    pixels = np.asarray(picture.convert("RGBA"))
+    assert (pixels[:20, :, 3] == 0).all()
+    assert (pixels[20:] == shade(np.array([[128]], np.uint8))).all()
+    titles = re.findall(r'data-title="([^"]*)"', written[1])
+    assert titles[titles.index("MRN 0.5, 8") + 1] == "MRN 0.5, 8, uncertainty"
+    assert written[1].count('class="ramp"') == 1
+    assert ", ".join(ramp()) in written[1]
+
+
+def test_without_uncertainty_there_is_no_legend_of_it(tmp_path):
+    data = report()
+    plain = replace(data, overlays=tuple(replace(one, unsure={}) for one in data.overlays))
+    page = write_report(plain, tmp_path).read_text(encoding="utf-8")
+    assert 'class="ramp"' not in page
+    assert 'class="whole"' not in page
+
+
 def test_what_is_measured_besides_overlap_has_its_tables(written):
     cells = Page(written[1]).cells
-    for text in ("0.710", "42.5", "0.050", "1.2500", "12.5 %", "0.727", "2048", "ab" * 32, "0123abcd"):
+    for text in (
+        "0.710",
+        "11.0 %",
+        "45.6 %",
+        "7.2 %",
+        "42.5",
+        "0.050",
+        "1.2500",
+        "12.5 %",
+        "0.727",
+        "2048",
+        "ab" * 32,
+        "0123abcd",
+    ):
         assert text in cells, text
 
 

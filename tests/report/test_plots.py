@@ -86,6 +86,14 @@ def test_the_reliability_diagram_leaves_empty_bins_out():
     assert axes.lines[1].get_label() == "U-Net 2: ECE 0.050"
 
 
+def test_errors_of_hardly_any_pixels_are_not_drawn():
+    table = pd.DataFrame(
+        {"system": "a", "level": [1, 2, 3], "kept": [1.0, 0.5, 0.001], "error": [0.2, 0.1, 1.0]}
+    )
+    (line,) = plots.risk_curves(table).axes[0].lines
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1.0, 0.5], [0.2, 0.1])
+
+
 def test_shown_shares_add_up_to_a_whole_bar():
     table = pd.DataFrame(
         {"epoch": [1, 2], "loss": [1.0, 0.5], "validation_macro_f1": [0.1, 0.2],

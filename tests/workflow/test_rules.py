@@ -180,6 +180,27 @@ def test_new_slides_of_weights_at_hand_are_given_a_page(tmp_path, monkeypatch):
     assert jobs(tmp_path, "--nocolor", "results/runs/given/card.md") == {"card": 1}
 
 
+def test_pages_of_a_mean_need_all_its_weights_and_its_uncertainty(tmp_path):
+    experiments = copy.deepcopy(made_workflow.EXPERIMENTS)
+    network = experiments["experiments"]["mrn"]
+    infer = {"ensemble": ["mrn"], "probabilities": True, "uncertainty": True}
+    experiments["experiments"] = {"mrn": {**network, "seeds": [1, 2]}, "mean": {**network, "infer": infer}}
+    made_workflow.write(tmp_path, experiments)
+    found = snakemake(
+        tmp_path, "-n", "--nocolor", "results/runs/mean/overview.html", "results/report/tiny/index.html"
+    )
+    assert found.returncode == 0, found.stdout
+    for name in ("overview", "report"):
+        inputs = re.search(rf"^rule {name}:\n    input: (.*)$", found.stdout, re.MULTILINE)[1].split(", ")
+        assert f"results/runs/mean/uncertainty/{made_workflow.DATASET['slides'][2]['id']}.tif" in inputs
+        assert not [one for one in inputs if "mrn" in one and "uncertainty" in one]
+        if name == "overview":
+            assert [one for one in inputs if one.endswith("best.ckpt")] == [
+                "results/runs/mrn-seed1/best.ckpt",
+                "results/runs/mrn-seed2/best.ckpt",
+            ]
+
+
 def test_slides_that_are_slices_are_scored_as_volumes_too(tmp_path, monkeypatch):
     dataset = copy.deepcopy(made_workflow.DATASET)
     last = {**dataset["slides"][2], "patient": "c", "thickness": 8.0}

@@ -244,6 +244,17 @@ def overview_maps(wildcards):
     return [layout.map_path(name, slide.id) for slide in test_slides(EVERY_RUN[name])]
 
 
+def overview_uncertainty(wildcards):
+    """How sure the maps are, where the experiment asks for it."""
+    name = wildcards.run
+    if not EVERY_RUN[name].settings.keeps_uncertainty:
+        return []
+    return [
+        layout.uncertainty_path(name, slide.id)
+        for slide in test_slides(EVERY_RUN[name])
+    ]
+
+
 def overview_quantities(wildcards):
     name = wildcards.run
     return [
@@ -368,11 +379,18 @@ def dataset_results(wildcards):
         for name in dataset_runs(wildcards)
         if EVERY_RUN[name].settings.is_trained
     ]
+    unsure = [
+        layout.uncertainty_path(name, slide.id)
+        for name in dataset_runs(wildcards)
+        if isinstance(EVERY_RUN[name], DenseRun)
+        and EVERY_RUN[name].settings.keeps_uncertainty
+        for slide in test_slides(EVERY_RUN[name])
+    ]
     records = [
         layout.slide_folder(wildcards.dataset, slide.id) / "slide.json"
         for slide in dataset_of(wildcards).slides
     ]
-    return maps + curves + records
+    return maps + unsure + curves + records
 
 
 def trial_earlier(wildcards):

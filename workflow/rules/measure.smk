@@ -113,6 +113,8 @@ rule overview:
         splits=run_splits,
         slides=overview_slides,
         maps=overview_maps,
+        members=infer_members,
+        uncertainty=overview_uncertainty,
         quantities=overview_quantities,
     output:
         page="results/runs/{run}/overview.html",
