@@ -71,19 +71,20 @@ class Rungs:
 
 @dataclass(frozen=True)
 class Work:
-    """What trials cost an epoch: of the single views together, and of one combination at most.
+    """What trials cost an epoch: of the single views together, of one combination at most, of any candidate at most.
 
-    In epochs of the cheapest candidate.
+    In epochs of the cheapest candidate.  A single view may be the ``dearest``: no hook ends its decoder early.
     """
 
     singles: float
     combination: float
+    dearest: float
 
     def of(self, rungs: Rungs, entrants: int) -> float:
-        """Of all rungs."""
+        """Of all rungs; who goes on is not known, so that each counts as the dearest."""
         total = rungs.epochs[0] * (self.singles + entrants * self.combination)
         for (before, _), (epochs, size) in pairwise(zip(rungs.epochs, rungs.sizes, strict=True)):
-            total += (epochs - before) * size * self.combination
+            total += (epochs - before) * size * self.dearest
         return total
 
 

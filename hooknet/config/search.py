@@ -20,6 +20,7 @@ from hooknet.config.document import Settings, explain, place
 from hooknet.config.experiment import AugmentOptions, Count, NotNegative
 from hooknet.config.types import PositiveFloat, Seed
 from hooknet.errors import ConfigError, ShapeError
+from hooknet.shapes.hooks import chain_hooks, star_hooks
 
 Views = Annotated[int, Field(ge=2, le=8)]
 Weight = Annotated[float, Field(gt=0, le=1)]
@@ -50,8 +51,10 @@ class SearchSettings(Settings):
     @field_validator("spacings", "branches", "merges", "target_weights")
     @classmethod
     def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError(f"{list(values)} names one twice")
+        # As they stand in the names of runs.
+        told = [one if isinstance(one, str) else f"{one:g}" for one in values]
+        if len(set(told)) != len(told):
+            raise ValueError(f"{list(values)} names one twice (six digits tell them apart); name each once")
         return tuple(sorted(values)) if not isinstance(values[0], str) else values
 
     @model_validator(mode="after")
@@ -64,6 +67,8 @@ class SearchSettings(Settings):
             )
         if self.train.init_from is not None:
             raise ValueError("train.init_from fits one of a search's networks only; leave it out")
+        if self.infer.ensemble:
+            raise ValueError("infer.ensemble has weights of its own, and a search trains; leave it out")
         return self
 
     @property
@@ -75,7 +80,8 @@ class SearchSettings(Settings):
     def combinations(self) -> tuple[tuple[float, ...], ...]:
         """Spacings that can be hooked together, of as many branches as are asked for, fewest first.
 
-        Those that cannot (of a ratio that is no power of two, or beyond the network's depth) are left out.
+        Those that cannot (of a ratio that is no power of two, or beyond the network's depth) are left out; what else
+        keeps a network from being built is no reason to, and an error of :meth:`check`.
         """
         wanted = (one for count in self.branches for one in combinations(self.spacings, count))
         return tuple(one for one in wanted if self._can_be_hooked(one))
@@ -119,7 +125,8 @@ class SearchSettings(Settings):
         each = {one: self._multiplications(one) for one in self.candidates}
         least = min(each.values())
         singles = sum(each[one] for one in self.singles) / least
-        return Work(singles, max(cost for one, cost in each.items() if one.views > 1) / least)
+        combination = max(cost for one, cost in each.items() if one.views > 1) / least
+        return Work(singles, combination, max(each.values()) / least)
 
     def _multiplications(self, candidate: Candidate) -> int:
         return self.settings_of(candidate).network_settings(2).shape.multiply_accumulates()
@@ -176,8 +183,10 @@ class SearchSettings(Settings):
         _ = self.rungs
 
     def _can_be_hooked(self, spacings: tuple[float, ...]) -> bool:
+        encoder = self.network.encoder
+        depth = self.network.depth if encoder is None else encoder.spec().depth
         try:
-            self.settings_of(Candidate(len(spacings), spacings, self.merges[0], 1.0)).network_settings(2)
+            (star_hooks if self.network.hook_layout == "star" else chain_hooks)(spacings, depth)
         except ShapeError:
             return False
         return True

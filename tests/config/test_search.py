@@ -1,6 +1,7 @@
 """A search's candidates, its rungs within the budget, and what it refuses."""
 
 import json
+from itertools import pairwise
 
 import made_config
 import pytest
@@ -33,8 +34,8 @@ def test_sizes_fall_by_the_reduction_down_to_two():
 
 
 def test_work_is_what_all_trials_cost_by_hand():
-    """Three singles of 1 and two combinations of 1.5 for 4 epochs, then two trials for 8 more, at most 1.5 each."""
-    assert Work(3.0, 1.5).of(Rungs((4, 12), (5, 2)), 2) == 4 * (3 + 2 * 1.5) + 8 * 2 * 1.5
+    """Three singles of 1 and two combinations of 1.5 for 4 epochs, then two trials for 8 more, at most 2 each."""
+    assert Work(3.0, 1.5, 2.0).of(Rungs((4, 12), (5, 2)), 2) == 4 * (3 + 2 * 1.5) + 8 * 2 * 2.0
 
 
 @given(
@@ -44,7 +45,7 @@ def test_work_is_what_all_trials_cost_by_hand():
 def test_rungs_never_cost_more_than_the_budget_and_one_epoch_more_would(
     trials, reduction, budget, epochs, dear
 ):
-    sizes, work = rung_sizes(trials, reduction), Work(2.0, dear)
+    sizes, work = rung_sizes(trials, reduction), Work(2.0, dear, dear)
     try:
         rungs = share_out(sizes, trials - 2, reduction, budget * epochs, epochs, work)
     except ConfigError:
@@ -65,6 +66,24 @@ def test_a_budget_too_small_for_an_epoch_each_is_refused(tmp_path):
         ConfigError, match=r"search\.fields: its budget gives 7 trials not one of 2 epochs each"
     ):
         load(tmp_path, train={"epochs": 2, "steps": 2, "batch": 2})
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.75])
+@pytest.mark.parametrize("spacings", [[1.0, 2.0], [1.0, 4.0], [1.0, 2.0, 4.0]])
+def test_the_budget_holds_whoever_goes_on(tmp_path, spacings, weight):
+    """Of equal parameters a single view may cost more than any combination; then it may be those that go on."""
+    changed = {"spacings": spacings, "branches": [2], "target_weights": [weight], "train": {"epochs": 100}}
+    settings = load(tmp_path, **changed, network={"filters": 16, "depth": 2}).searches["fields"].settings
+    each = [settings.settings_of(one).network_settings(2).shape for one in settings.candidates]
+    costs = [one.multiply_accumulates() for one in each]
+    least = min(costs)
+    for entrants in range(1, settings.all_entrants + 1):
+        rungs = settings.rungs_of(entrants)
+        entered = len(spacings) + entrants
+        cost = rungs.epochs[0] * sum(costs[:entered])
+        for (before, after), size in zip(pairwise(rungs.epochs), rungs.sizes[1:], strict=True):
+            cost += (after - before) * sum(sorted(costs[:entered])[-size:])
+        assert cost <= settings.budget * 100 * least
 
 
 def test_candidates_are_single_views_and_what_can_be_hooked_in_all_variants(tmp_path):
@@ -108,6 +127,12 @@ def test_a_star_hooks_every_context_into_the_target(tmp_path):
         ({"seeds": [1]}, "search.fields.seeds: unknown key"),
         ({"spacings": [1.0, 512.0]}, "search.fields: with 512 µm/px: augment.elastic_um 3 bends nothing"),
         ({"patch_size": 61}, "search.fields: a 61 px patch"),
+        # Combinations are left out for their spacings alone.
+        ({"patch_size": 48}, "a 48 px patch is 5 px at the bottleneck, about whose centre no hook can be cropped"),
+        ({"network": {"depth": 2, "parameters": 1_500}}, "a network of 1,500 parameters; one filter makes 1,760"),
+        ({"spacings": [1.0, 1.0000001, 2.0]}, "search.fields.spacings: [1.0, 1.0000001, 2.0] names one twice"),
+        ({"target_weights": [0.5, 0.50000001]}, "names one twice (six digits tell them apart)"),
+        ({"infer": {"ensemble": ["a.ckpt"]}}, "search.fields: infer.ensemble has weights of its own"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_a_line(tmp_path, changed, told):
