@@ -66,11 +66,18 @@ def loss_of(evidence: Floats, truth: NDArray[np.int64]) -> Callable[[Floats], tu
 
 
 def _fit(evidence: Floats, truth: NDArray[np.int64]) -> Floats:
-    """The weights of the views, then the biases of the classes."""
+    """The weights of the views, then the biases of the classes.
+
+    A class that ``truth`` does not show keeps its bias of 0 and has no part in the fit: else all would be learned
+    against it, and whoever is alone in showing a class would be told of none.
+    """
     classes, views = evidence.shape[1:]
-    bounds = [(0.0, None)] * views + [(None, None)] * classes
-    start = _start(classes, views)
-    found: Floats = minimize(loss_of(evidence, truth), start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    there, numbered = np.unique(truth, return_inverse=True)
+    bounds = [(0.0, None)] * views + [(None, None)] * len(there)
+    loss = loss_of(evidence[:, there], numbered.astype(np.int64))
+    best = minimize(loss, _start(len(there), views), jac=True, method="L-BFGS-B", bounds=bounds).x
+    found = _start(classes, views)
+    found[:views], found[views + there] = best[:views], best[views:]
     return found
 
 

@@ -75,3 +75,16 @@ def test_a_view_that_misleads_is_left_out():
     groups = np.arange(CENTRES) // 30
     alone = pool.pooled([second], labels, groups)
     assert pool.pooled([second, inverted], labels, groups) == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_class_that_one_patient_alone_shows_is_told_as_the_view_tells_it():
+    """The pool of the others has never seen it; it is not to learn that there is none."""
+    labels = np.array([1, 2] * 100 + [3, 1] * 20, np.uint8)
+    patients = np.repeat(np.arange(6), 40)
+    # Right of nine centres in ten: a view that is never wrong would need no bias.
+    told = np.where(np.arange(len(labels)) % 10 == 7, labels % 3 + 1, labels)
+    view = np.full((len(labels), 3), 0.1)
+    view[np.arange(len(labels)), told - 1] = 0.8
+    found = pool.pooled([view], labels, patients)
+    assert found.argmax(axis=1)[labels == 3] == pytest.approx(view.argmax(axis=1)[labels == 3])
+    assert (found.argmax(axis=1)[labels == 3] == 2).any()
