@@ -131,8 +131,9 @@ def fit(training: Training, files: TrainFiles) -> bool:
     # Two trainings of one run would mix their states.
     lock = files.state.with_name(f".{files.state.name}.lock")
     with exclusive(lock) if first else contextlib.nullcontext():
-        state = (open_state if first else state_of_the_first)(files.state, training.identity)
-        if state is None or go_on(state, training.options.epochs):
+        epochs = training.options.epochs
+        state = (open_state if first else state_of_the_first)(files.state, training.identity, epochs)
+        if state is None or go_on(state, epochs):
             _fit(trainer, training.module, training.loaders, state)
         if first:
             move_results(files)

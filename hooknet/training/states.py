@@ -48,8 +48,8 @@ class TrainFiles:
 
 def go_on(state: Path, epochs: int) -> bool:
     """Whether there is more to do after a state, which was saved at the end of an epoch."""
-    saved = torch.load(state, map_location="cpu", weights_only=True)
-    done = int(saved["epoch"]) + 1
+    saved = _saved(state)
+    done = _done(saved)
     # Lightning would train an epoch more before it looks at its patience again.
     stopped = any(
         one["wait_count"] >= one["patience"]
@@ -76,23 +76,29 @@ def stamps(*paths: Path) -> list[tuple[int, int]]:
     return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
-def open_state(folder: Path, identity: str) -> Path | None:
-    """The state to go on from, if there is one of the same identity; else an empty folder."""
+def open_state(folder: Path, identity: str, epochs: int) -> Path | None:
+    """The state to go on from, if there is one of the same identity and no more epochs; else an empty folder."""
     marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
     if marker.is_file() and marker.read_text() == identity:
-        return state if state.is_file() else None
-    if folder.exists():
+        if not state.is_file():
+            return None
+        if _done(_saved(state)) <= epochs:
+            return state
+        # Of a rung that was longer: its weights have seen more than those that they would be compared with.
+        logger.info("%s: left by a training of more than %d epochs; starting afresh", folder, epochs)
+    elif folder.exists():
         logger.info("%s: left by a training of other settings or data; starting afresh", folder)
+    if folder.exists():
         shutil.rmtree(folder)
     write_text(marker, identity)
     return None
 
 
-def state_of_the_first(folder: Path, identity: str) -> Path | None:
+def state_of_the_first(folder: Path, identity: str, epochs: int) -> Path | None:
     """The state that the first process goes on from, once it has opened it."""
     marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
     until = time.monotonic() + OPENED_WITHIN
-    while not (marker.is_file() and marker.read_text() == identity):
+    while not (marker.is_file() and marker.read_text() == identity) or _is_further(state, epochs):
         if time.monotonic() > until:
             raise HookNetError(
                 f"{folder}: the first process of this training has not opened it within {OPENED_WITHIN} s; "
@@ -100,6 +106,24 @@ def state_of_the_first(folder: Path, identity: str) -> Path | None:
             )
         time.sleep(0.1)
     return state if state.is_file() else None
+
+
+def _is_further(state: Path, epochs: int) -> bool:
+    """Whether there is a state of more epochs, which the first process is about to remove."""
+    try:
+        return _done(_saved(state)) > epochs
+    except FileNotFoundError:
+        return False
+
+
+def _saved(state: Path) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(state, map_location="cpu", weights_only=True)
+    return found
+
+
+def _done(saved: dict[str, Any]) -> int:
+    """Epochs that were trained when it was saved."""
+    return int(saved["epoch"]) + 1
 
 
 def move_results(files: TrainFiles) -> None:

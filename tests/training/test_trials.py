@@ -86,6 +86,21 @@ def test_an_interrupted_rung_goes_on(slides, at_once, tmp_path, monkeypatch):
     assert_same(trial(slides, tmp_path / "rung1", EPOCHS, first), at_once)
 
 
+def test_a_rung_that_has_become_shorter_does_not_take_what_a_longer_one_left(slides, tmp_path, monkeypatch):
+    """A search whose budget was lowered while a trial was interrupted: all of a rung have to have seen as much."""
+    fresh = trial(slides, tmp_path / "fresh", 1)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hooknet.training.loop.move_results", stop)
+        with pytest.raises(KeyboardInterrupt):
+            trial(slides, tmp_path / "shorter", 2)
+    assert_same(trial(slides, tmp_path / "shorter", 1), fresh)
+    assert_same(trial(slides, tmp_path / "of_longer", 1, trial(slides, tmp_path / "longer", 2)), fresh)
+
+
 def test_what_another_training_kept_is_not_gone_on_with(slides, tmp_path):
     other = trial(slides, tmp_path / "other", 1, network={"filters": 2})
     fresh = trial(slides, tmp_path / "fresh", 2)
