@@ -11,6 +11,8 @@ import pytest
 from made_search import SEARCH
 from made_workflow import BIN, ENVIRONMENT, jobs, snakemake
 
+from hooknet.config.project import load_project
+
 SINGLES = ["fields_2", "fields_4"]
 COMBINED = ["fields_2_4_concat_0.5", "fields_2_4_concat_1"]
 
@@ -108,6 +110,19 @@ def test_other_searches_settings_decide_anew_without_training_what_is_trained(se
         counts = jobs(searched)
         assert counts["rank_views"] == 1
         assert "train_trial" not in counts
+    finally:
+        made_workflow.write(searched, SEARCH)
+
+
+def test_another_first_rung_trains_single_views_again_before_they_are_ranked(searched):
+    """The ranking on disk still tells of shorter rungs; single views are not to be compared with others trained longer."""
+    changed = copy.deepcopy(SEARCH)
+    changed["search"]["fields"]["budget"] = 7.0
+    made_workflow.write(searched, changed)
+    try:
+        planned = load_project(*(searched / "config" / f"{one}.yaml" for one in ("datasets", "experiments")))
+        assert planned.searches["fields"].settings.rungs.epochs[0] == 4
+        assert jobs(searched)["train_trial"] == len(SINGLES)
     finally:
         made_workflow.write(searched, SEARCH)
 

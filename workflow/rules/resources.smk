@@ -51,9 +51,9 @@ def train_minutes(wildcards, attempt):
 
 
 def trial_minutes(wildcards, attempt):
-    """The share of a training that a rung adds, and what it takes to start."""
-    epochs = rungs_at(wildcards.search).epochs
-    share = epochs[int(wildcards.rung)] / EVERY_RUN[wildcards.run].settings.train.epochs
+    """Of a whole training's the share up to the end of the rung, as where what the rung before kept is gone."""
+    whole = EVERY_RUN[wildcards.run].settings.train.epochs
+    share = trial_epochs(wildcards) / whole
     return longer(max(20, ceil(share * needs(wildcards.run).train_minutes)), attempt)
 
 

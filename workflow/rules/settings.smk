@@ -235,6 +235,9 @@ def search_settings(wildcards):
 
 
 def trial_epochs(wildcards):
+    """Of the first rung as planned: the ranking on disk may be one of other settings, which comes again only after it."""
+    if int(wildcards.rung) == 0:
+        return SEARCHES[wildcards.search].settings.rungs.epochs[0]
     return rungs_at(wildcards.search).epochs[int(wildcards.rung)]
 
 
