@@ -21,6 +21,7 @@ from hooknet.config.run import Run
 from hooknet.data.index import SlideFiles
 from hooknet.errors import HookNetError
 from hooknet.io.atomic import atomic, write_text
+from hooknet.models.checkpoint import check_sums
 from hooknet.training.callbacks import BEST, DRAWS, LAST, METRICS
 
 logger = logging.getLogger(__name__)
@@ -77,28 +78,30 @@ def stamps(*paths: Path) -> list[tuple[int, int]]:
 
 
 def open_state(folder: Path, identity: str, epochs: int) -> Path | None:
-    """The state to go on from, if there is one of the same identity and no more epochs; else an empty folder."""
-    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
-    if marker.is_file() and marker.read_text() == identity:
+    """The state to go on from, if there is a whole one of the same identity and no more epochs; else an empty folder."""
+    state = folder / f"{STATE}.ckpt"
+    if _is_of(folder, identity):
         if not state.is_file():
             return None
-        if _done(_saved(state)) <= epochs:
+        done = _done_in(folder)
+        if done is not None and done <= epochs:
             return state
-        # Of a rung that was longer: its weights have seen more than those that they would be compared with.
-        logger.info("%s: left by a training of more than %d epochs; starting afresh", folder, epochs)
+        # Of a rung that was longer, weights have seen more than those that they would be compared with.
+        why = "damaged" if done is None else f"left by a training of {done} epochs, not {epochs}"
+        logger.warning("%s: %s; starting afresh", folder, why)
     elif folder.exists():
         logger.info("%s: left by a training of other settings or data; starting afresh", folder)
     if folder.exists():
         shutil.rmtree(folder)
-    write_text(marker, identity)
+    write_text(folder / IDENTITY, identity)
     return None
 
 
 def state_of_the_first(folder: Path, identity: str, epochs: int) -> Path | None:
     """The state that the first process goes on from, once it has opened it."""
-    marker, state = folder / IDENTITY, folder / f"{STATE}.ckpt"
+    state = folder / f"{STATE}.ckpt"
     until = time.monotonic() + OPENED_WITHIN
-    while not (marker.is_file() and marker.read_text() == identity) or _is_further(state, epochs):
+    while not _is_of(folder, identity) or (state.is_file() and not _is_usable(folder, epochs)):
         if time.monotonic() > until:
             raise HookNetError(
                 f"{folder}: the first process of this training has not opened it within {OPENED_WITHIN} s; "
@@ -108,12 +111,24 @@ def state_of_the_first(folder: Path, identity: str, epochs: int) -> Path | None:
     return state if state.is_file() else None
 
 
-def _is_further(state: Path, epochs: int) -> bool:
-    """Whether there is a state of more epochs, which the first process is about to remove."""
+def _is_of(folder: Path, identity: str) -> bool:
+    marker = folder / IDENTITY
+    return marker.is_file() and marker.read_bytes() == identity.encode()
+
+
+def _is_usable(folder: Path, epochs: int) -> bool:
+    done = _done_in(folder)
+    return done is not None and done <= epochs
+
+
+def _done_in(folder: Path) -> int | None:
+    """Epochs that a folder's state has trained; None where that, or the best weights beside it, are not whole."""
     try:
-        return _done(_saved(state)) > epochs
-    except FileNotFoundError:
-        return False
+        for name in (f"{STATE}.ckpt", BEST):
+            check_sums(folder / name)
+        return _done(_saved(folder / f"{STATE}.ckpt"))
+    except Exception:  # what torch makes of bytes that are no state is any kind of error
+        return None
 
 
 def _saved(state: Path) -> dict[str, Any]:

@@ -101,6 +101,22 @@ def test_a_rung_that_has_become_shorter_does_not_take_what_a_longer_one_left(sli
     assert_same(trial(slides, tmp_path / "of_longer", 1, trial(slides, tmp_path / "longer", 2)), fresh)
 
 
+@pytest.mark.parametrize("name", ["state.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("size", [0, 1000, None])
+def test_damage_to_what_a_rung_kept_is_no_end(slides, tmp_path, caplog, name, size):
+    """Told of, and trained from the start; None: the file is gone."""
+    first = trial(slides, tmp_path / "rung0", 1)
+    damaged = first / "state" / name
+    if size is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:size])
+    fresh = trial(slides, tmp_path / "fresh", 2)
+    assert_same(trial(slides, tmp_path / "rung1", 2, first), fresh)
+    if name == "best.ckpt" or size is not None:
+        assert "working: damaged; starting afresh" in caplog.text
+
+
 def test_what_another_training_kept_is_not_gone_on_with(slides, tmp_path):
     other = trial(slides, tmp_path / "other", 1, network={"filters": 2})
     fresh = trial(slides, tmp_path / "fresh", 2)
