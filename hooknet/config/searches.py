@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hooknet.config import layout
-from hooknet.config.candidates import Candidate, Rungs
+from hooknet.config.candidates import FINALISTS, Candidate, Rungs
 from hooknet.config.datasets import DatasetSettings
 from hooknet.config.run import DenseRun
 from hooknet.config.search import SearchSettings
@@ -66,6 +66,15 @@ class Search:
             return {}
         return {name: self.runs[name] for name in names}
 
+    def finalists(self, path: Path) -> list[str]:
+        """The runs that a decision which has to be there names; ConfigError for none, or those of other settings."""
+        names = finalists(path)
+        if not names or not all(name in self.runs for name in names):
+            raise ConfigError(
+                f"{path}: found runs {names}, wanted some of search {self.name}; remove the file: it is made again"
+            )
+        return names
+
 
 def finalists(path: Path) -> list[str]:
     """The runs that a decision names, in its order; none where there is no such file.
@@ -87,6 +96,8 @@ def read_rungs(path: Path) -> Rungs:
         epochs, sizes = (tuple(int(one) for one in record[key]) for key in ("epochs", "sizes"))
         if len(epochs) != len(sizes) or len(sizes) < 2:
             raise ValueError("epochs and sizes do not go together")
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        if min(sizes) < FINALISTS or epochs[0] < 1 or list(epochs) != sorted(epochs):
+            raise ValueError(f"epochs {list(epochs)} of {list(sizes)} trials")
+    except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: says no rungs ({error}); make it again with rank-views") from None
     return Rungs(epochs, sizes)

@@ -14,13 +14,16 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from hooknet.config import layout
 from hooknet.config.searches import Search, read_rungs
+from hooknet.errors import MaskError
 from hooknet.evaluation.system import MACRO
 from hooknet.io.records import read_json
 from hooknet.report.data import ReportClass, ReportSearch
 from hooknet.report.files import Files, Picture, slug
 from hooknet.report.style import COLOURS, GREY, INK, legend_below, literal, panels
 from hooknet.report.tables import Cell, Table, count, number, signed, with_interval
-from hooknet.search.steps import CURVES, OVERLAPS, TABLE
+from hooknet.search.halving import RUNG
+from hooknet.search.ranking import OVERLAP, RANKING, VIEWS
+from hooknet.search.steps import CURVES, OVERLAPS, TABLE, read_table
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Searched:
 
 
 def read_search(search: Search) -> ReportSearch:
-    """What a decided search has left behind."""
+    """What a decided search has left behind; HookNetError where that is damaged."""
     folder = layout.ranking_folder(search.name)
     last = read_rungs(layout.trials_path(search.name, 0)).last
     paths = [
@@ -46,16 +49,21 @@ def read_search(search: Search) -> ReportSearch:
     ]
     return ReportSearch(
         search.name,
-        read_json(layout.decision_path(search.name)),
-        views=pd.read_csv(folder / CURVES),
-        overlap=pd.read_csv(folder / OVERLAPS),
-        ranking=pd.read_csv(folder / TABLE, dtype={"view": str}),
-        rungs=tuple(_rung(path) for path in paths),
+        _decision(layout.decision_path(search.name)),
+        views=read_table(folder / CURVES, VIEWS, "rank-views"),
+        overlap=read_table(folder / OVERLAPS, OVERLAP, "rank-views"),
+        ranking=read_table(folder / TABLE, RANKING, "rank-views"),
+        rungs=tuple(read_table(path, RUNG, "promote-trials and decide-views") for path in paths),
     )
 
 
-def _rung(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path).fillna({"merge": ""})
+def _decision(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    try:
+        sentences(found)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise MaskError(f"{path}: not a decision ({error!r}); make it again with decide-views") from None
+    return found
 
 
 def show(found: ReportSearch, classes: Sequence[ReportClass], files: Files) -> Searched:

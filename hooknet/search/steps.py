@@ -8,21 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from hooknet.config import layout
-from hooknet.config.candidates import Candidate, Rungs
+from hooknet.config.candidates import FINALISTS, Candidate, Rungs
 from hooknet.config.searches import Search, read_rungs
 from hooknet.errors import ConfigError, MaskError
 from hooknet.io.atomic import atomic
 from hooknet.io.points import Points, read_points
 from hooknet.io.records import read_json, write_json
-from hooknet.search.halving import Verdict, decide, goes_on, rung_table
-from hooknet.search.ranking import SingleViews, curves, entering, overlap, ranking
+from hooknet.search.halving import RUNG, Verdict, decide, goes_on, rung_table
+from hooknet.search.ranking import RANKING, SingleViews, curves, entering, overlap, ranking
 from hooknet.search.scoring import Scored, same_centres, score
 
 logger = logging.getLogger(__name__)
 
 CURVES, OVERLAPS, TABLE = "views.csv", "overlap.csv", "ranking.csv"
+#: Columns of tables that are not numbers.
+_WORDS = ("trial", "view", "merge", "class")
 
 
 def rank_views(search: Search, output: Path, trials: Path) -> None:
@@ -68,14 +71,28 @@ def promote_trials(search: Search, rung: int, output: Path, trials: Path) -> Non
 
 def _telling_less(search: Search) -> frozenset[str]:
     """The trials whose views the ranking has shown to tell less than others do together."""
-    path = layout.ranking_folder(search.name) / TABLE
-    try:
-        table = pd.read_csv(path, dtype={"view": str})
-        behind = set(table.loc[~table["keeps_up"].astype(bool), "view"])
-    except (OSError, ValueError, KeyError) as error:
-        message = " ".join(str(error).split())
-        raise MaskError(f"{path}: not a ranking ({message}); make it with rank-views") from None
+    table = read_table(layout.ranking_folder(search.name) / TABLE, RANKING, "rank-views")
+    behind = set(table.loc[~table["keeps_up"].astype(bool), "view"])
     return frozenset(name for name, one in search.candidates.items() if one.view in behind)
+
+
+def read_table(path: Path, columns: Sequence[str], command: str) -> pd.DataFrame:
+    """A table that the steps of a search wrote; MaskError for anything else, naming the command that makes it again."""
+    try:
+        table = pd.read_csv(path, dtype={"view": str}).fillna({"merge": ""})
+        wrong = [
+            one
+            for one in columns
+            if one not in table or (one not in _WORDS and not is_numeric_dtype(table[one]))
+        ]
+        if wrong or table.empty:
+            raise ValueError(f"no rows, or not as wanted: {', '.join(wrong)}")
+    except (OSError, ValueError) as error:
+        message = " ".join(str(error).split())
+        raise MaskError(
+            f"{path}: not a table of a search ({message}); make it again with {command}"
+        ) from None
+    return table
 
 
 def decide_views(search: Search, output: Path, table: Path) -> None:
@@ -84,8 +101,8 @@ def decide_views(search: Search, output: Path, table: Path) -> None:
     of_rung = _trials(search, rungs.last)
     found = _scored(search, list(of_rung), rungs.last)
     verdict = decide(of_rung, found, search.settings.tolerance)
-    _write(table, rung_table(of_rung, found, rungs.epochs[-1], [verdict.winner]))
     before = _better_before(search, rungs.last, found.macro(verdict.winner))
+    _write(table, rung_table(of_rung, found, rungs.epochs[-1], [verdict.winner]))
     write_json(output, {**_record(search, rungs, verdict, found), "better_before": before})
     if before:
         logger.warning(
@@ -99,18 +116,20 @@ def _trials(search: Search, rung: int) -> dict[str, Candidate]:
     """The trials of a rung, by what the step before says."""
     path = layout.trials_path(search.name, rung)
     names = read_json(path).get("trials")
-    if not isinstance(names, list) or not names or any(name not in search.candidates for name in names):
+    found = names if isinstance(names, list) else []
+    whose = {name for name in found if isinstance(name, str) and name in search.candidates}
+    if len(whose) < max(FINALISTS, len(found)):
         raise MaskError(
-            f"{path}: found {str(names)[:80]}, wanted trials of search {search.name}; make it again"
+            f"{path}: found {str(names)[:80]}, wanted two trials or more of search {search.name}; make it again"
         )
-    return {name: search.candidates[name] for name in names}
+    return {name: search.candidates[name] for name in found}
 
 
 def _better_before(search: Search, last: int, reached: float) -> list[str]:
     """Trials that did better than the winner in a rung before the last, by more than the tolerance."""
     names: list[str] = []
     for rung in range(last):
-        table = pd.read_csv(layout.rung_table_path(search.name, rung))
+        table = read_table(layout.rung_table_path(search.name, rung), RUNG, "promote-trials")
         names += table.loc[table["f1"] > reached + search.settings.tolerance, "trial"].to_list()
     return list(dict.fromkeys(names))
 

@@ -78,7 +78,7 @@ def stamps(*paths: Path) -> list[tuple[int, int]]:
 
 
 def open_state(folder: Path, identity: str, epochs: int) -> Path | None:
-    """The state to go on from, if there is a whole one of the same identity and no more epochs; else an empty folder."""
+    """The state to go on from: a whole one of the same identity and no more epochs; else None and an empty folder."""
     state = folder / f"{STATE}.ckpt"
     if _is_of(folder, identity):
         if not state.is_file():

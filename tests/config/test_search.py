@@ -128,9 +128,18 @@ def test_a_star_hooks_every_context_into_the_target(tmp_path):
         ({"spacings": [1.0, 512.0]}, "search.fields: with 512 µm/px: augment.elastic_um 3 bends nothing"),
         ({"patch_size": 61}, "search.fields: a 61 px patch"),
         # Combinations are left out for their spacings alone.
-        ({"patch_size": 48}, "a 48 px patch is 5 px at the bottleneck, about whose centre no hook can be cropped"),
-        ({"network": {"depth": 2, "parameters": 1_500}}, "a network of 1,500 parameters; one filter makes 1,760"),
-        ({"spacings": [1.0, 1.0000001, 2.0]}, "search.fields.spacings: [1.0, 1.0000001, 2.0] names one twice"),
+        (
+            {"patch_size": 48},
+            "a 48 px patch is 5 px at the bottleneck, about whose centre no hook can be cropped",
+        ),
+        (
+            {"network": {"depth": 2, "parameters": 1_500}},
+            "a network of 1,500 parameters; one filter makes 1,760",
+        ),
+        (
+            {"spacings": [1.0, 1.0000001, 2.0]},
+            "search.fields.spacings: [1.0, 1.0000001, 2.0] names one twice",
+        ),
         ({"target_weights": [0.5, 0.50000001]}, "names one twice (six digits tell them apart)"),
         ({"infer": {"ensemble": ["a.ckpt"]}}, "search.fields: infer.ensemble has weights of its own"),
     ],

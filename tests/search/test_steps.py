@@ -1,6 +1,7 @@
 """The steps of a search from file to file, on predictions made by hand."""
 
 import json
+from pathlib import Path
 
 import made_config
 import numpy as np
@@ -170,10 +171,14 @@ def test_nobody_goes_on_from_the_last_rung(search):
     [
         (
             {"trials": ["fields_9"], "epochs": [1, 2], "sizes": [4, 2]},
-            "wanted trials of search fields; make it again",
+            "wanted two trials or more of search fields; make it again",
         ),
-        ({"trials": [], "epochs": [1, 2], "sizes": [4, 2]}, "wanted trials of search fields; make it again"),
+        ({"trials": [], "epochs": [1, 2], "sizes": [4, 2]}, "wanted two trials or more of search fields"),
+        ({"trials": [{}, {}], "epochs": [1, 2], "sizes": [4, 2]}, "wanted two trials or more"),
+        ({"trials": ["fields_1"] * 2, "epochs": [1, 2], "sizes": [4, 2]}, "wanted two trials or more"),
         ({"trials": ["fields_1"]}, "says no rungs"),
+        ({"trials": ["fields_1"], "epochs": [1, float("inf")], "sizes": [4, 2]}, "says no rungs"),
+        ({"trials": ["fields_1"], "epochs": [1, 2], "sizes": [4, 0]}, "says no rungs"),
         ({"trials": ["fields_1"], "epochs": [1], "sizes": [4, 2]}, "says no rungs"),
     ],
 )
@@ -183,3 +188,55 @@ def test_trials_of_another_search_are_refused(search, record, told):
     path.write_text(json.dumps(record))
     with pytest.raises((ConfigError, MaskError), match=told):
         promote_trials(search, 0, layout.rung_table_path(search.name, 0), layout.trials_path(search.name, 1))
+
+
+def damaged_tables():
+    """What a disk may make of a table."""
+    return [b"", b"garbage", b"trial,f1\nx,y\n", bytes(range(256))]
+
+
+@pytest.mark.parametrize("content", damaged_tables())
+def test_a_damaged_table_is_one_line_wherever_it_is_read(search, content):
+    test_a_search_goes_from_ranking_to_decision(search)
+    steps = {
+        layout.rung_table_path("fields", 0): lambda: decide_views(search, Path("d.json"), Path("d.csv")),
+        layout.ranking_folder("fields") / "ranking.csv": lambda: promote_trials(
+            search, 0, Path("d.csv"), Path("d.json")
+        ),
+    }
+    tables = [*steps, layout.last_rung_path("fields"), *layout.ranking_folder("fields").iterdir()]
+    for path in tables:
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        for read in (steps.get(path), lambda: read_search(search)):
+            if read is not None:
+                with pytest.raises(
+                    MaskError, match=f"{path}: not a table of a search .*; make it again with "
+                ):
+                    read()
+        path.write_bytes(whole)
+    assert not Path("d.csv").exists()
+    assert not Path("d.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"trained_in_full": ["fields_1"]}', '{"lead_over_runner_up": 3}'])
+def test_a_damaged_decision_is_one_line_in_the_report(search, text):
+    test_a_search_goes_from_ranking_to_decision(search)
+    layout.decision_path("fields").write_text(text)
+    with pytest.raises(
+        MaskError, match=r"decision\.json: not a decision .*; make it again with decide-views"
+    ):
+        read_search(search)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"trained_in_full": ["fields_9"]}'])
+def test_a_decision_that_the_workflow_goes_on_from_has_to_be_one(search, text):
+    """Else what a search has decided for would be left out of the comparison in silence."""
+    test_a_search_goes_from_ranking_to_decision(search)
+    path = layout.decision_path("fields")
+    assert len(search.finalists(path)) == 4
+    path.write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"decision\.json: found runs .*; remove the file: it is made again"
+    ):
+        search.finalists(path)

@@ -115,7 +115,7 @@ def test_other_searches_settings_decide_anew_without_training_what_is_trained(se
 
 
 def test_another_first_rung_trains_single_views_again_before_they_are_ranked(searched):
-    """The ranking on disk still tells of shorter rungs; single views are not to be compared with others trained longer."""
+    """The ranking on disk still tells of shorter rungs; no view is to be compared with others trained longer."""
     changed = copy.deepcopy(SEARCH)
     changed["search"]["fields"]["budget"] = 7.0
     made_workflow.write(searched, changed)

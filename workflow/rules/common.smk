@@ -11,7 +11,7 @@ from hooknet.config.datasets import is_raster
 from hooknet.config.document import SAFE_NAME
 from hooknet.config.project import digest, load_project, missing_files
 from hooknet.config.run import ClassifierRun, DenseRun, RefinerRun, TissueRun
-from hooknet.config.searches import finalists, read_rungs
+from hooknet.config.searches import read_rungs
 from hooknet.config.volumes import volume_named, volumes_of
 from hooknet.errors import HookNetError
 from hooknet.io.records import read_json, read_splits
@@ -130,7 +130,7 @@ def runs_of(dataset):
     decided = [
         name
         for search in searches_on(dataset)
-        for name in finalists(
+        for name in SEARCHES[search].finalists(
             Path(checkpoints.decide_views.get(search=search).output.decision)
         )
     ]
