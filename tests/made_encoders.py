@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import nn
 
@@ -101,3 +103,44 @@ def broken(channels):
 
 def no_module(channels):
     return "an encoder"
+
+
+class Given(SeesAll):
+    """Gives what ``how`` makes of its map, of the strides that are said."""
+
+    def __init__(self, channels, how, strides):
+        super().__init__(channels)
+        self.how, self.strides = how, strides
+
+    def forward(self, x):
+        return self.how(self.embed(x), x)
+
+
+def _fails(y, x):
+    raise RuntimeError("no\nluck")
+
+
+HOW = {
+    "fails": _fails,
+    "leaves": lambda y, x: sys.exit(3),
+    "a mapping": lambda y, x: {"a": y},
+    "nothing": lambda y, x: None,
+    "arrays": lambda y, x: [y.numpy()],
+    "whole numbers": lambda y, x: [y.long()],
+    "chance": lambda y, x: [y + 1e-3 * torch.randn_like(y)],
+    "dropout": lambda y, x: [torch.nn.functional.dropout(y, 0.5)],
+    "changes": lambda y, x: [y * x.mul_(0.5).mean()],
+    "good": lambda y, x: [y],
+}
+
+
+def given(channels, how="good", strides=4):
+    return Given(channels, HOW[how], (strides,))
+
+
+def no_strides(channels):
+    return Given(channels, HOW["good"], None)
+
+
+def leaves(channels):
+    sys.exit(3)

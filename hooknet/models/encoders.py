@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,8 +55,8 @@ def make_encoder(make: str, channels: int, options: Mapping[str, Any]) -> nn.Mod
     assert function is not None
     try:
         encoder = function(channels=channels, **options)
-    except Exception as error:  # of the user's code
-        raise ConfigError(f"encoder {make}: {_told(error)}; correct its code or its options") from error
+    except (Exception, SystemExit) as error:  # of the user's code
+        raise ConfigError(f"encoder {make}: {told(error)}; correct its code or its options") from error
     if not isinstance(encoder, nn.Module) or not isinstance(encoder, Encoder):
         raise ConfigError(
             f"encoder {make}: found {type(encoder).__name__}, wanted a torch module with `strides` and `channels` "
@@ -85,18 +86,36 @@ def built(spec: EncoderSpec, channels: int) -> nn.Module:
 
 
 def unit_of(encoder: nn.Module) -> int:
-    """What an encoder says of views, or its last stride."""
-    return int(getattr(encoder, "unit", numbers_of(encoder)[0][-1]))
+    """What an encoder says of views, or its last stride; ConfigError for what is no number."""
+    strides, _ = numbers_of(encoder)
+    return _whole(encoder, "unit", [getattr(encoder, "unit", strides[-1])])[0]
 
 
 def numbers_of(encoder: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The strides and the channels that an encoder states."""
+    """The strides and the channels that an encoder states; ConfigError for what are no numbers."""
     of = cast(Encoder, encoder)
-    return tuple(map(int, of.strides)), tuple(map(int, of.channels))
+    return _whole(encoder, "strides", of.strides), _whole(encoder, "channels", of.channels)
 
 
-def checked(maps: Sequence[Tensor], spec: EncoderSpec, size: int) -> Sequence[Tensor]:
-    """The maps of a view of ``size`` px; ConfigError unless they are as large and deep as stated."""
+def _whole(encoder: nn.Module, key: str, said: Any) -> tuple[int, ...]:
+    try:
+        found = tuple(operator.index(one) for one in said)
+    except TypeError:
+        found = ()
+    if not found:
+        raise ConfigError(
+            f"encoder {type(encoder).__name__}: found {key} {str(said)[:60]}, wanted whole numbers; correct its code"
+        )
+    return found
+
+
+def checked(maps: Any, spec: EncoderSpec, size: int) -> Sequence[Tensor]:
+    """The maps of a view of ``size`` px, as an encoder gave them; ConfigError unless as large and deep as stated."""
+    kind = isinstance(maps, (Sequence, Tensor)) and all(isinstance(one, Tensor) for one in maps)
+    if not kind:
+        raise ConfigError(
+            f"encoder {spec.make}: it gives {type(maps).__name__}, wanted a list of tensors; correct its code"
+        )
     found = [tuple(one.shape[1:]) for one in maps]
     wanted = [
         (width, size // stride, size // stride)
@@ -106,7 +125,7 @@ def checked(maps: Sequence[Tensor], spec: EncoderSpec, size: int) -> Sequence[Te
         raise ConfigError(
             f"encoder {spec.make}: it makes maps of {found} of a view of {size} px, wanted {wanted}; correct its code"
         )
-    return maps
+    return cast(Sequence[Tensor], maps)
 
 
 def encoder_weights(path: Path) -> Mapping[str, Tensor]:
@@ -123,7 +142,7 @@ def encoder_weights(path: Path) -> Mapping[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch makes of bytes that are no checkpoint is any kind of error
         raise CheckpointError(
-            f"{path}: damaged or no weights ({_told(error)[:150]}); copy it again"
+            f"{path}: damaged or no weights ({told(error)[:150]}); copy it again"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
@@ -148,13 +167,15 @@ def _loaded(make: str, place: str) -> ModuleType:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses look for it
         spec.loader.exec_module(module)
         return module
     except ConfigError:
         raise
-    except Exception as error:  # of the user's code, at import
-        raise ConfigError(f"encoder {make}: {_told(error)}; correct the name or the code") from error
+    except (Exception, SystemExit) as error:  # of the user's code, at import
+        raise ConfigError(f"encoder {make}: {told(error)}; correct the name or the code") from error
 
 
-def _told(error: Exception) -> str:
+def told(error: BaseException) -> str:
+    """What went wrong in a user's code, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

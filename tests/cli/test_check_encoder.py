@@ -60,6 +60,48 @@ def test_what_is_wrong_is_one_line(arguments, message):
     assert refuse("check-encoder", *arguments).replace("+0.00", "-0.00") == message
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("fails", "RuntimeError: no luck (in float64, of (1, 3, 32, 32)); correct its code"),
+        ("leaves", "SystemExit: 3 (in float64, of (1, 3, 32, 32)); correct its code"),
+        ("a mapping", "it gives dict, wanted a list of tensors; correct its code"),
+        ("nothing", "it gives NoneType, wanted a list of tensors; correct its code"),
+        ("arrays", "it gives list, wanted a list of tensors; correct its code"),
+        ("whole numbers", "its maps are no real numbers; correct its code"),
+        ("changes", "it changes the image it is given; correct its code"),
+        ("chance",
+         "in evaluation its map of stride 4 is another each time; leave chance (dropout, noise) to training"),
+        ("dropout",
+         "in evaluation its map of stride 4 is another each time; leave chance (dropout, noise) to training"),
+    ],
+)  # fmt: skip
+def test_an_encoder_that_fails_or_is_no_function_of_its_image_is_one_line(how, message):
+    assert refuse("check-encoder", "made_encoders:given", "--options", f'{{"how": "{how}"}}') == (
+        f"encoder made_encoders:given: {message}"
+    )
+
+
+def test_numbers_that_are_none_are_one_line():
+    found = "encoder Given: found strides ('a',), wanted whole numbers; correct its code"
+    assert refuse("check-encoder", "made_encoders:given", "--options", '{"strides": "a"}') == found
+    assert "found strides None," in refuse("check-encoder", "made_encoders:no_strides")
+    message = refuse("check-encoder", "made_encoders:leaves")
+    assert message == "encoder made_encoders:leaves: SystemExit: 3; correct its code or its options"
+
+
+def test_a_file_may_have_dataclasses(tmp_path):
+    """They look for their module where Python keeps those that are imported."""
+    code = tmp_path / "own.py"
+    code.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport made_encoders\n"
+        "@dataclass\nclass Options:\n    width: int = 5\n"
+        "def make(channels):\n    return made_encoders.aligned(channels, Options().width)\n"
+    )
+    outcome = hooknet("check-encoder", f"{code}:make")
+    assert yaml.safe_load(outcome.out)["network"]["encoder"]["parameters"] == 580
+
+
 @pytest.fixture
 def own(cohort):
     """The cohort's experiment with an encoder of its own."""
