@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_it_goes_with_probabilities_and_with_an_experiment_that_says_so(mean):
 
 def test_an_ensemble_is_compared_and_reported_as_all_others(mean):
     shares = MEAN / "probabilities" / "c.tif"
-    assert hooknet(*infer("--probabilities", shares)).status == 0
+    unsure = ("--uncertainty", MEAN / "uncertainty" / "c.tif")
+    assert hooknet(*infer("--probabilities", shares, *unsure)).status == 0
     steps = [step("evaluate", role=role) for role in ("labels", "truth")]
     steps += [step("measure-boundaries"), step("quantify")]
     for arguments in steps:
@@ -82,3 +84,12 @@ def test_an_ensemble_is_compared_and_reported_as_all_others(mean):
         assert outcome.status == 0, outcome
     summary = json.loads(Path("results/report/colon/summary.json").read_text())
     assert "mean" in json.dumps(summary)
+    # Its uncertainty stands beside its map, and of the other system, which keeps none, nothing does.
+    page = Path("results/report/colon/index.html").read_text()
+    assert re.findall(r'<img class="whole" [^>]*alt="([^":]*): mean', page) == ["mean, uncertainty over c"]
+    with Mask.open(MEAN / "maps" / "c.tif") as found, Mask.open(SLIDES / "c" / "truth.tif") as true:
+        labels, wanted = found.read(0, 0, 220, 180), true.read(0, 0, 220, 180)
+    (risk,) = summary["risk"]
+    assert (risk["system"], risk["pixels"]) == ("mean", int((wanted > 0).sum()))
+    assert risk["error"] == pytest.approx((labels != wanted)[wanted > 0].mean())
+    assert 0.1 * risk["error_least_sure"] + 0.9 * risk["error_others"] == pytest.approx(risk["error"])
