@@ -127,6 +127,10 @@ def _done_in(folder: Path) -> int | None:
         for name in (f"{STATE}.ckpt", BEST):
             check_sums(folder / name)
         return _done(_saved(folder / f"{STATE}.ckpt"))
+    except FileNotFoundError:
+        return None
+    except (OSError, MemoryError):
+        raise  # it may be whole, and be read another time: nothing is thrown away
     except Exception:  # what torch makes of bytes that are no state is any kind of error
         return None
 

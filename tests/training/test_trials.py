@@ -1,5 +1,8 @@
 """A trial trained rung by rung is one trained at once, and all trials are asked about the same centres."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import made_runs
@@ -159,3 +162,20 @@ def test_the_pixel_told_of_is_the_one_under_the_centre(slides, tmp_path, monkeyp
 
 def load_checkpoint_of_nothing():
     return Checkpoint({}, {}, {}, "0")
+
+
+def test_a_disk_that_cannot_be_read_now_costs_no_state(slides, tmp_path, monkeypatch):
+    first = trial(slides, tmp_path / "rung0", 1)
+    working = tmp_path / "rung1" / "working"
+    shutil.copytree(first / "state", working)
+
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hooknet.training.states.check_sums", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            trial(slides, tmp_path / "rung1", 2)
+    assert {path.name: path.read_bytes() for path in working.iterdir()} == {
+        path.name: path.read_bytes() for path in (first / "state").iterdir()
+    }
