@@ -28,7 +28,7 @@ NAMES = (
     "workflow",
 )
 # By name only.
-LONG = ("scale", "flat_memory", "fields_of_view")
+LONG = ("scale", "flat_memory", "fields_of_view", "hooks")
 
 
 def main(names: list[str]) -> None:
