@@ -25,8 +25,18 @@ from hooknet.io.uncertainty import open_uncertainty
 from hooknet.models.network import Network
 from hooknet.objects.export import Drawing, export_geojson
 from hooknet.objects.quantities import quantify, read_quantities, write_quantities
-from hooknet.prediction.model import Model
+from hooknet.prediction.model import Model, tissue_of
 from hooknet.prediction.page import Page, Shown, shown, write_page
+from hooknet.prediction.places import (
+    AREAS,
+    MAP,
+    OUTLINES,
+    PROBABILITIES,
+    TISSUE,
+    UNCERTAINTY,
+    check_apart,
+    is_of,
+)
 from hooknet.prediction.preparing import (
     Ready,
     estimated,
@@ -40,9 +50,6 @@ from hooknet.report.notices import without_folders
 
 logger = logging.getLogger(__name__)
 
-MAP, PROBABILITIES, UNCERTAINTY, TISSUE, OUTLINES, AREAS = (
-    "map.tif", "probabilities.tif", "uncertainty.tif", "tissue.tif", "map.geojson", "areas.csv",
-)  # fmt: skip
 #: No fault of a slide: the next would fare alike.
 OF_ALL: Final = (DiskError, CheckpointError)
 ADVICE: Final = {
@@ -77,6 +84,7 @@ class Predicting:
 
     def run(self) -> None:
         """Do it; HookNetError at the end where slides failed, whose reasons stand in the log and on the page."""
+        check_apart(self.folder, self.slides)
         networks = prepared(self.model.run, self.model.path)
         made = made_of(self.model.run, self.model.path)
         with tempfile.TemporaryDirectory(prefix="hooknet") as scratch:
@@ -207,7 +215,8 @@ class Predicting:
             {**made, "slide": one.slide.id},
             self.model.run.settings,
         )
-        if not is_newer(folder / MAP, str(one.slide.slide)):
+        slide = Path(str(one.slide.slide))
+        if not is_newer(folder / MAP, slide) or not is_of(folder, slide, tissue_of(self.model)):
             return False
         try:
             with contextlib.ExitStack() as stack:

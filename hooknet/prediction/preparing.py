@@ -25,6 +25,7 @@ from hooknet.io.masks import Mask
 from hooknet.io.slides import Slide
 from hooknet.models.network import Network
 from hooknet.prediction.model import Model, tissue_of
+from hooknet.prediction.places import claim
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def settings_of(name: str, path: Path, spacing: float | None) -> SlideSettings:
 def ready(
     model: Model, networks: Sequence[Network], slide: SlideSettings, tissue: Path, memory: int | None
 ) -> Ready:
-    """Look at a slide, and write its ``tissue`` mask unless a whole one of it is there.
+    """Look at a slide, and write its ``tissue`` mask unless a whole one of it is there, in the folder of its results.
 
     HookNetError where the slide cannot be read, is too coarse or, where tissue is predicted, has none.
     """
@@ -73,6 +74,7 @@ def ready(
         opened = stack.enter_context(Slide(str(slide.slide), slide.spacing_override))
         opened.require_channels(network.settings.channels)
         grid = opened.grid(settings.spacings[0])
+        claim(tissue.parent, Path(str(slide.slide)), how)
         found = _tissue(opened, how, tissue, settings.infer.over == "tissue")
         mask = None if found is None else stack.enter_context(Mask.open(found))
         inside = mask if settings.infer.over == "tissue" else None

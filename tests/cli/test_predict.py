@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import re
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from hooknet.objects.quantities import TISSUE, read_quantities
 
 BEST = RUN / "best.ckpt"
 NEW = Path("new")
-FILES = {"areas.csv", "index.html", "map.geojson", "map.tif", "tissue.tif"}
+FILES = {".slide.json", "areas.csv", "index.html", "map.geojson", "map.tif", "tissue.tif"}
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,44 @@ def test_a_map_of_something_else_is_made_again(what):
     outcome = predict("in/n1.tif", model=model, **options)
     assert "1 of 1 slides to predict" in outcome.out
     assert (NEW / "n1/map.tif").stat().st_mtime_ns > before
+
+
+def test_a_slide_of_the_same_name_and_size_in_another_folder_is_another_slide():
+    """Nor does its time tell: a copy is as old as its original, older than the map of its namesake."""
+    assert predict("in/n1.tif").status == 0
+    Path("elsewhere").mkdir()
+    turned = np.ascontiguousarray(image(7)[::-1, ::-1])
+    made_slides.write_slide(Path("elsewhere/n1.tif"), turned, spacing=1.0)
+    os.utime("elsewhere/n1.tif", (1, 1))
+    first = read(NEW / "n1/map.tif")
+    outcome = predict("elsewhere/n1.tif")
+    assert "1 of 1 slides to predict" in outcome.out
+    assert not np.array_equal(read(NEW / "n1/map.tif"), first)
+    assert hooknet("predict", "elsewhere/n1.tif", "--model", BEST, "--out", "alone").status == 0
+    for name in ("map.tif", "tissue.tif", "areas.csv", "map.geojson"):
+        assert (NEW / "n1" / name).read_bytes() == Path("alone/n1", name).read_bytes()
+    # Where it lies is no matter.
+    shutil.copytree("elsewhere", "moved")
+    os.utime("moved/n1.tif", (1, 1))
+    assert "0 of 1 slides to predict" in predict("moved/n1.tif").out
+
+
+def test_tissue_is_told_as_of_the_weights_that_predict():
+    assert predict("in/n1.tif").status == 0
+    before = read(NEW / "n1/tissue.tif")
+
+    def strict(spec):
+        spec["tissue"] = {**(spec["tissue"] or {}), "threshold": 0.3}
+
+    assert predict("in/n1.tif", model=edited(strict)).status == 0
+    assert read(NEW / "n1/tissue.tif").sum() < before.sum()
+
+
+def test_a_slide_is_not_overwritten_by_its_results():
+    (NEW / "map").mkdir(parents=True)
+    shutil.copy("in/n1.tif", NEW / "map/map.tif")
+    message = refuse("predict", NEW / "map/map.tif", "--model", BEST, "--out", NEW)
+    assert message == "new/map/map.tif: would be overwritten by results in new; give another --out"
 
 
 def test_everything_covers_all_px():

@@ -302,7 +302,7 @@ def test_weights_of_different_slides_warn_and_have_cards_of_their_own(tmp_path, 
     assert list(open_models(paths, Asked()).cohorts) == [1, 3]
     folder, _ = predict(tmp_path / "out", paths, slide)
     page = (folder / "index.html").read_text()
-    told = "spacing 0.5 µm/px, the slides of training 1 to 2 µm/px (weights 3)"
+    told = "spacing 0.5 µm/px is unlike the slides of training (1 to 2 µm/px) (weights 3)"
     assert f"noise: {told}" in caplog.text
     assert f"S{told[1:]}." in page
     titles = headings(page)
