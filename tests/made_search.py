@@ -20,7 +20,7 @@ SEARCH: dict = {
             "target_weights": [0.5, 1.0],
             "entrants": 2,
             "reduction": 2,
-            "budget": 3.0,
+            "budget": 4.0,
         }
     },
 }

@@ -51,7 +51,7 @@ def test_trials_go_from_rung_to_rung(searched):
     assert len(on) == 2
     last = pd.read_csv(results(searched, "last_rung.csv"))
     assert sorted(last["trial"]) == sorted(on)
-    # A budget of three trainings of four epochs: four trials of one epoch, two of them trained to the fourth.
+    # A budget of four trainings of four epochs: four trials of one epoch, two of them trained to the fourth.
     assert set(first["epochs"]) == {1}
     assert set(last["epochs"]) == {4}
     for name in entering:
