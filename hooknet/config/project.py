@@ -198,7 +198,8 @@ def missing_files(project: Project) -> list[str]:
                         f"{project.datasets_file}: datasets.{name}: slide {slide.id!r}: {key}: "
                         f"found no file {path!r}; {CORRECT}"
                     )
-    made = {layout.run_folder(run) / name for run in project.runs for name in CHECKPOINTS}
+    trained = [name for name, run in project.runs.items() if run.settings.is_trained]
+    made = {layout.run_folder(run) / name for run in trained for name in CHECKPOINTS}
     for name, experiment in project.experiments.items():
         for key, path in experiment.named_files().items():
             if Path(path) not in made and not Path(path).is_file():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -24,6 +28,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:  # of a write: the system names no file then
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

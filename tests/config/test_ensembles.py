@@ -93,3 +93,12 @@ def test_more_predictions_take_more_time(tmp_path):
     mean = project(tmp_path, ["one"], network={}, patch_size=284)
     alone, twice = (Needs(one.run("mean")).infer_minutes(1000) for one in (plain, mean))
     assert 1.5 < twice / alone < 2
+
+
+def test_an_ensemble_has_no_weights_that_another_could_name(tmp_path):
+    """Nothing trains it, so that its own path is that of no file."""
+    lines = missing_files(project(tmp_path, best("mean")))
+    assert any(
+        "experiments.mean.infer.ensemble.0: found no file 'results/runs/mean/best.ckpt'" in one
+        for one in lines
+    )

@@ -78,3 +78,16 @@ def test_what_a_process_at_work_is_writing_is_left_alone(tmp_path):
         write_text(tmp_path / "a.txt", "mine")
         assert theirs.exists()
         other.kill()
+
+
+def test_a_full_disk_says_whose_file_it_had_no_place_for(tmp_path):
+    """The system names a file that cannot be opened, but not one that cannot be written to."""
+
+    def write():
+        with atomic(tmp_path / "a.txt"), open("/dev/full", "w", buffering=1) as full:
+            full.write("x\n")
+
+    with pytest.raises(OSError, match="No space left") as found:
+        write()
+    assert found.value.filename == str(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
