@@ -96,6 +96,8 @@ KEYS = (
          "datasets.colon: slide 'a' names no file; set its `slide`, or the dataset's `files.slide`"),
         ({"slides": []}, "datasets.colon: no slides; list at least one"),
         ({"slides": 3}, "datasets.colon.slides: found 3, wanted a list"),
+        ({"tissue": {"spacing": 1e9}}, "datasets.colon.tissue.spacing: found 1000000000.0, wanted less than or equal to"),
+        ({"tissue": {"close_um": 1e308}}, "datasets.colon.tissue.close_um: found 1e+308, wanted less than or equal to"),
         ({"tissue": {"spacing": 0}}, "datasets.colon.tissue.spacing: found 0, wanted greater than 0"),
         ({"tissue": {"threshold": 3}}, "datasets.colon.tissue.threshold: found 3, wanted less than 3"),
         ({"centres": {"per_class": 0}},
