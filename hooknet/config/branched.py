@@ -80,6 +80,11 @@ class NetworkOptions(Settings):
             )
         return self
 
+    @property
+    def halvings(self) -> int:
+        """The depth, which an encoder's strides say; ShapeError for strides that cannot be."""
+        return self.depth if self.encoder is None else self.encoder.spec().depth
+
     @model_serializer(mode="wrap")
     def _as_used(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without keys that decide nothing: so what is read back is whole, and older weights and results still fit."""
@@ -220,5 +225,5 @@ class BranchedSettings(DenseSettings):
         """As they are written; None for the paper's chain."""
         written = self.network.hooks
         if self.network.hook_layout == "star":
-            return star_hooks(self.spacings, self.network.depth)
+            return star_hooks(self.spacings, self.network.halvings)
         return None if written is None else tuple(Hook(**hook.model_dump()) for hook in written)

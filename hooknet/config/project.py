@@ -200,12 +200,13 @@ def missing_files(project: Project) -> list[str]:
                     )
     trained = [name for name, run in project.runs.items() if run.settings.is_trained]
     made = {layout.run_folder(run) / name for run in trained for name in CHECKPOINTS}
-    for name, experiment in project.experiments.items():
-        for key, path in experiment.named_files().items():
+    named = {f"experiments.{name}": one.named_files() for name, one in project.experiments.items()}
+    for name, one in project.searches.items():
+        named[f"search.{name}"] = one.settings.named_files()
+    for place, files in named.items():
+        for key, path in files.items():
             if Path(path) not in made and not Path(path).is_file():
-                lines.append(
-                    f"{project.experiments_file}: experiments.{name}.{key}: found no file {path!r}; {CORRECT}"
-                )
+                lines.append(f"{project.experiments_file}: {place}.{key}: found no file {path!r}; {CORRECT}")
     return lines
 
 

@@ -71,6 +71,10 @@ class SearchSettings(Settings):
             raise ValueError("infer.ensemble has weights of its own, and a search trains; leave it out")
         return self
 
+    def named_files(self) -> dict[str, str]:
+        """Key -> path of each file that it names: code and weights of an encoder."""
+        return {} if self.network.encoder is None else self.network.encoder.named_files()
+
     @property
     def singles(self) -> tuple[Candidate, ...]:
         """The single views, finest first."""
@@ -176,17 +180,17 @@ class SearchSettings(Settings):
         if not self.combinations:
             raise ConfigError(
                 f"no {' or '.join(map(str, self.branches))} of the spacings {list(self.spacings)} can be hooked "
-                f"together by networks of depth {self.network.depth}; give spacings a power of two apart"
+                f"together by networks of depth {self.network.halvings}; give spacings a power of two apart"
             )
         for one in self.candidates:
             self.settings_of(one).network_settings(classes)
         _ = self.rungs
 
     def _can_be_hooked(self, spacings: tuple[float, ...]) -> bool:
-        encoder = self.network.encoder
-        depth = self.network.depth if encoder is None else encoder.spec().depth
         try:
-            (star_hooks if self.network.hook_layout == "star" else chain_hooks)(spacings, depth)
+            (star_hooks if self.network.hook_layout == "star" else chain_hooks)(
+                spacings, self.network.halvings
+            )
         except ShapeError:
             return False
         return True

@@ -53,9 +53,9 @@ class PhantomOptions(Settings):
 class TissueSettings(Settings):
     """How tissue is told from glass."""
 
-    spacing: PositiveFloat = 8.0
+    spacing: Annotated[PositiveFloat, Field(le=1_000)] = 8.0
     min_area_um2: Annotated[float, Field(ge=0)] = 10_000.0
-    close_um: Annotated[float, Field(ge=0)] = 32.0
+    close_um: Annotated[float, Field(ge=0, le=10_000)] = 32.0
     threshold: Annotated[float, Field(gt=0, lt=3)] | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from math import isfinite, nan
 from pathlib import Path
@@ -125,4 +125,13 @@ def read_quantities(path: str | Path) -> dict[str, dict[str, Quantity]]:
                 f"{path}: line {line} has slide {slide}, {name} twice; make it again with quantify"
             )
         found[slide][name] = one
+    return found
+
+
+def quantities_of(path: str | Path, slide: str, classes: Sequence[str]) -> dict[str, Quantity]:
+    """Class -> quantities of a slide; MaskError where the table does not tell of it, or not of all ``classes``."""
+    found = read_quantities(path).get(slide, {})
+    for name in classes:
+        if name not in found:
+            raise MaskError(f"{path}: tells nothing of {name} of slide {slide}; make it again with quantify")
     return found

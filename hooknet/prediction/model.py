@@ -16,7 +16,7 @@ from hooknet.config.dense import DenseSettings
 from hooknet.config.experiments import KINDS
 from hooknet.config.run import DenseRun, Run, make_run
 from hooknet.config.steps import TissueSettings
-from hooknet.errors import CheckpointError, ConfigError
+from hooknet.errors import CheckpointError, ConfigError, ShapeError
 from hooknet.groundtruth.stain import Range
 from hooknet.io.checksums import sha256_of
 from hooknet.models.checkpoint import load_checkpoint
@@ -129,7 +129,7 @@ def open_model(path: Path, asked: Asked = Asked()) -> Model:
     found = load_checkpoint(path)
     try:
         made = _run_of(path, found.spec, asked)
-    except (ValidationError, ConfigError, KeyError, TypeError, AttributeError) as error:
+    except (ValidationError, ConfigError, ShapeError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{path}: its settings are not those of this version ({reason}); use the version it was trained with "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hooknet.config.slides import SlideSettings
-from hooknet.objects.quantities import read_quantities
+from hooknet.objects.quantities import quantities_of
 from hooknet.prediction.model import Model
 from hooknet.prediction.page import Page, shown, write_page
 from hooknet.prediction.preparing import tell_warnings, warned
@@ -24,7 +24,8 @@ def write_overview(
     for one in slides:
         warnings = warned(model, one)
         tell_warnings(one.id, warnings)
-        areas = read_quantities(run_folder / "quantities" / f"{one.id}.csv")[one.id]
+        classes = [each.name for each in model.classes]
+        areas = quantities_of(run_folder / "quantities" / f"{one.id}.csv", one.id, classes)
         # Without a page of its own to link to.
         unsure = (
             run_folder / "uncertainty" / f"{one.id}.tif" if model.run.settings.keeps_uncertainty else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hooknet.errors import CheckpointError, DiskError, HookNetError, SlideError
+from hooknet.errors import CheckpointError, DiskError, HookNetError, MaskError, SlideError
 from hooknet.groundtruth.tissue import LOWER
 from hooknet.inference.estimate import Speed
 from hooknet.inference.kept import journal_beside
@@ -24,7 +24,7 @@ from hooknet.io.staging import staged
 from hooknet.io.uncertainty import open_uncertainty
 from hooknet.models.network import Network
 from hooknet.objects.export import Drawing, export_geojson
-from hooknet.objects.quantities import quantify, read_quantities, write_quantities
+from hooknet.objects.quantities import Quantity, quantify, quantities_of, read_quantities, write_quantities
 from hooknet.prediction.model import Model, tissue_of
 from hooknet.prediction.page import Page, Shown, shown, write_page
 from hooknet.prediction.places import (
@@ -189,16 +189,25 @@ class Predicting:
         with Mask.open(folder / MAP) as mask:
             if not is_newer(outlines, folder / MAP):
                 export_geojson(mask, outlines, Drawing())
-            if not is_newer(areas, folder / MAP):
-                if one.tissue is None:
-                    found = quantify(mask)
-                else:
-                    with Mask.open(one.tissue) as tissue:
-                        found = quantify(mask, tissue)
-                write_quantities(areas, {name: found})
-        drawn = shown(one.slide, folder / MAP, self._unsure(name), read_quantities(areas)[name], one.warnings)
+            found = self._areas_told(name)
+            if found is None:
+                with contextlib.ExitStack() as stack:
+                    tissue = None if one.tissue is None else stack.enter_context(Mask.open(one.tissue))
+                    write_quantities(areas, {name: quantify(mask, tissue)})
+                found = read_quantities(areas)[name]
+        drawn = shown(one.slide, folder / MAP, self._unsure(name), found, one.warnings)
         write_page(folder, self._page([drawn], whole=False))
         return drawn.small(f"{name}/index.html")
+
+    def _areas_told(self, name: str) -> dict[str, Quantity] | None:
+        """What a slide's table of areas tells; None where it is older than the map, or not as it was written."""
+        folder, classes = self.folder / name, self.model.run.dataset.label_map.names
+        if not is_newer(folder / AREAS, folder / MAP):
+            return None
+        try:
+            return quantities_of(folder / AREAS, name, classes)
+        except MaskError:  # a table program saves it in its own way
+            return None
 
     def _unsure(self, name: str) -> Path | None:
         """Where a slide's uncertainty is written, if it is wanted."""

@@ -109,3 +109,10 @@ def test_of_a_mean_all_weights_and_the_uncertainty_are_shown(monkeypatch):
     assert "Uncertainty <small>mean 0.50</small>" in page
     (RUN / "uncertainty/c.tif").unlink()
     assert refuse(*ARGUMENTS).startswith(f"{RUN}/uncertainty/c.tif: no such file, wanted uncertainty")
+
+
+@pytest.mark.parametrize(("change", "of"), [(("c,", "x,"), "stroma"), (("gland", "glands"), "gland")])
+def test_quantities_of_something_else_are_one_line(change, of):
+    table = RUN / "quantities/c.csv"
+    table.write_text(table.read_text().replace(*change))
+    assert refuse(*ARGUMENTS) == f"{table}: tells nothing of {of} of slide c; make it again with quantify"

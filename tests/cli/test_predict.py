@@ -118,6 +118,19 @@ def test_a_map_cut_short_is_made_again():
     assert (NEW / "n1/map.tif").read_bytes() == whole
 
 
+@pytest.mark.parametrize(
+    "change", [("n1,", "another,"), ("gland", "glands"), (",", ";"), ("slide", ""), ("0.", "0,")]
+)
+def test_a_table_that_was_saved_otherwise_is_made_again(change):
+    assert predict("in/n1.tif").status == 0
+    areas = NEW / "n1/areas.csv"
+    whole = areas.read_text()
+    areas.write_text(whole.replace(*change))
+    assert areas.read_text() != whole
+    assert predict("in/n1.tif").status == 0
+    assert areas.read_text() == whole
+
+
 @pytest.mark.parametrize("what", ["weights", "slide", "over"])
 def test_a_map_of_something_else_is_made_again(what):
     assert predict("in/n1.tif").status == 0

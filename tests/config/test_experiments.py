@@ -297,6 +297,15 @@ def test_an_own_encoder_replaces_those_of_all_branches():
     assert found.encoder == EncoderSpec("a.b:c", (4, 16), (3, 4), 16, None, 9)
 
 
+def test_a_star_of_own_encoders_goes_by_their_depth():
+    own = {"make": "a.b:c", "strides": [2, 4], "channels": [3, 4], "parameters": 9}
+    star = {"encoder": own, "hook_layout": "star", "filters": 2}
+    settings = BranchedSettings(
+        dataset="d", model="hooknet", spacings=(1.0, 2.0, 4.0), patch_size=96, network=star
+    ).network_settings(3)
+    assert settings.all_hooks == (Hook(1, 1, 0, 2), Hook(2, 0, 0, 2))
+
+
 def test_settings_of_own_encoders_that_contradict_each_other_are_one_line(tmp_path):
     def told(**network):
         return complaint(tmp_path, patch_size=64, network={"encoder": ENCODER, **network})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hooknet.config import layout
 from hooknet.config.candidates import Candidate, Rungs, Work, rung_sizes, share_out
-from hooknet.config.project import load_project
+from hooknet.config.project import load_project, missing_files
 from hooknet.errors import ConfigError
 
 SEARCH = {
@@ -184,3 +184,16 @@ def test_a_dataset_with_folds_needs_the_fold_that_tests(tmp_path):
         load_project(*files)
     files = made_config.write(tmp_path, datasets, search={"fields": {**SEARCH, "fold": 1}})
     assert next(iter(load_project(*files).searches["fields"].runs)) == "fields_1-fold1"
+
+
+def test_an_encoder_of_a_search_is_looked_for_before_any_job(tmp_path):
+    own = {"make": "gone.py:f", "weights": "gone.pt", "strides": [2, 4], "channels": [3, 4], "parameters": 9}
+    network = {"filters": 4, "encoder": own, "hook_layout": "star"}
+    project = load(tmp_path, patch_size=96, network=network)
+    assert len(project.searches["fields"].runs) == 7
+    lines = [one for one in missing_files(project) if ": search." in one]
+    assert lines[0].endswith(
+        "search.fields.network.encoder.make: found no file 'gone.py'; correct the path (paths start at the working "
+        "directory)"
+    )
+    assert "search.fields.network.encoder.weights: found no file 'gone.pt'" in lines[1]
