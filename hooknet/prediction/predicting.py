@@ -206,7 +206,8 @@ class Predicting:
             return None
         try:
             return quantities_of(folder / AREAS, name, classes)
-        except MaskError:  # a table program saves it in its own way
+        except MaskError as error:  # a table program saves it in its own way
+            logger.warning("%s; it is made again", error)
             return None
 
     def _unsure(self, name: str) -> Path | None:

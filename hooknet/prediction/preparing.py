@@ -132,10 +132,14 @@ def _area(mask: Mask) -> float:
 
 def _warnings(model: Model, slide: SlideSettings, opened: Slide) -> tuple[str, ...]:
     found, cohorts = [], model.cohorts
+    # Most cohorts tell tissue alike, and to measure a slide is to read all of it.
+    measured: dict[TissueSettings, dict[str, float]] = {}
     for number, one in cohorts.items():
         if one.ranges is not None:
-            of = f" (weights {number})" if len(cohorts) > 1 else ""
-            found += [f"{told}{of}" for told in beyond(measure_slide(opened, tissue_of(one)), one.ranges)]
+            of, how = f" (weights {number})" if len(cohorts) > 1 else "", tissue_of(one)
+            if how not in measured:
+                measured[how] = measure_slide(opened, how)
+            found += [f"{told}{of}" for told in beyond(measured[how], one.ranges)]
     if slide.id in model.seen:
         found.append("a slide of this name was trained on, or chosen with")
     interpolated = opened.require_all(model.run.settings.spacings)

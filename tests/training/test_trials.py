@@ -65,6 +65,11 @@ def test_rung_by_rung_is_the_same_as_at_once(slides, at_once, tmp_path):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (first / "state").iterdir()) == before
 
 
+def stop(*_):
+    """Stands for a kill where a function is called."""
+    raise KeyboardInterrupt
+
+
 def test_slides_are_not_measured_for_weights_that_meet_no_others(at_once):
     assert load_checkpoint(at_once / "best.ckpt").spec["cohort"] is None
 
@@ -75,9 +80,6 @@ def test_the_same_trial_once_more_comes_to_the_same(slides, at_once, tmp_path):
 
 def test_an_interrupted_rung_goes_on(slides, at_once, tmp_path, monkeypatch):
     first = trial(slides, tmp_path / "rung0", 2)
-
-    def stop(*_):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr("hooknet.training.loop.move_results", stop)
@@ -92,9 +94,6 @@ def test_an_interrupted_rung_goes_on(slides, at_once, tmp_path, monkeypatch):
 def test_a_rung_that_has_become_shorter_does_not_take_what_a_longer_one_left(slides, tmp_path, monkeypatch):
     """A search whose budget was lowered while a trial was interrupted: all of a rung have to have seen as much."""
     fresh = trial(slides, tmp_path / "fresh", 1)
-
-    def stop(*_):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr("hooknet.training.loop.move_results", stop)
