@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from unittest import mock
 
 import numpy as np
 import openslide
@@ -20,6 +23,7 @@ from benchmarks.made import draw_slide, index_of
 from benchmarks.table import Table, growth, in_turn, measured, ratio
 from hooknet.coordinates import PatchSpec
 from hooknet.data.patches import LabelSpec, PatchDataset
+from hooknet.io import supertiles
 from hooknet.io.blocks import BlockCache
 from hooknet.io.memory import keep_freed_memory
 from hooknet.io.patches import read_views
@@ -134,6 +138,48 @@ def _exhaust(patches: Iterator[object]) -> None:
         pass
 
 
+def ahead(path: Path) -> Table:
+    """The views of all tiles of a slide: those of the next tiles begun too, beside one tile after the other."""
+    stride, sizes, spacings = 512, (732, 252), SPEC.spacings
+    with Slide(path) as slide:
+        grid = slide.grid(spacings[0])
+        squares = [
+            [
+                (
+                    round((column + stride / 2) / ratio) - size // 2,
+                    round((row + stride / 2) / ratio) - size // 2,
+                    size,
+                )
+                for size, ratio in zip(sizes, (one / spacings[0] for one in spacings), strict=True)
+            ]
+            for row in range(0, grid.height, stride)
+            for column in range(0, grid.width, stride)
+        ]
+
+        def reads(threads: int, tiles: int) -> Callable[[], float]:
+            def measure() -> float:
+                with mock.patch.object(supertiles, "AHEAD", tiles), ThreadPoolExecutor(threads) as decoders:
+                    start = time.perf_counter()
+                    views = supertiles.SuperTiles(slide, spacings, squares, decoders)
+                    for number in range(len(squares)):
+                        views.read(number)
+                    return (time.perf_counter() - start) / len(squares) * 1e3
+
+            return measure
+
+        threads = [one for one in (1, 2, 4, 8, 16) if one <= len(os.sched_getaffinity(0))]
+        ways = [(one, tiles) for one in threads for tiles in (0, supertiles.AHEAD)]
+        found = dict(zip(ways, in_turn(ROUNDS, *(reads(*one) for one in ways)), strict=True))
+    return Table(
+        f"Views of {sizes[0]} and {sizes[1]} px of {len(squares)} tiles of {stride} px of a map",
+        ("threads", "tiles begun ahead", "ms a tile", "to none ahead", "to one thread, none ahead"),
+        [
+            (one, tiles, median(taken), ratio(taken, found[one, 0]), ratio(taken, found[1, 0]))
+            for (one, tiles), taken in found.items()
+        ],
+    )
+
+
 def larger(paths: dict[float, Path]) -> Table:
     """Processes of their own that read ever more patches of ever larger slides."""
     counts = (40, 160, 640)
@@ -176,7 +222,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: draw_slide(Path(folder), number, side) for number, side in enumerate(SIDES_UM)}
         largest = paths[SIDES_UM[-1]]
-        for table in (one_process(largest), workers(largest), larger(paths)):
+        for table in (one_process(largest), workers(largest), ahead(largest), larger(paths)):
             print(table, flush=True)
 
 

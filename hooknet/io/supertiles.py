@@ -7,8 +7,8 @@ from one pyramid level are decoded together.  A block is kept while a later tile
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby
 from math import isclose, log2
@@ -21,6 +21,8 @@ from hooknet.io.slides import Image, Slide
 SIDE = 256
 # What may be kept for later tiles.  An overlap of 500 px across 200,000 px takes 300 MB.
 KEEP_BYTES = 512 * 2**20
+#: Tiles whose regions are begun before they are asked for: one alone is a few regions, fewer than there are cores.
+AHEAD = 4
 
 Square = tuple[int, int, int]
 Key = tuple[int, int, int]
@@ -54,7 +56,7 @@ class SuperTiles:
         decoders: Executor,
         keep_bytes: int = KEEP_BYTES,
     ) -> None:
-        """``decoders`` runs the reads of a tile side by side."""
+        """``decoders`` runs the reads of a tile, and of those after it, side by side."""
         self._slide = slide
         self._grids = [slide.grid(spacing) for spacing in spacings]
         self._squares = squares
@@ -70,11 +72,17 @@ class SuperTiles:
         self._foreseen = 0
         self._kept: dict[Key, Image] = {}
         self._bytes = 0
+        self._begun: dict[int, list[Future[dict[Key, Image]]]] = {}  # tile -> its reads
+        self._coming: dict[Key, int] = {}  # block -> the tile whose reads bring it
 
     def read(self, tile: int) -> list[Image]:
         """The views (side, side, channels) uint8 of a tile, target first; tiles are asked for once each, in order."""
-        self._foresee(tile)
-        fresh = self._decode_missing(tile)
+        last = min(tile + AHEAD, len(self._squares) - 1)
+        self._foresee(last)
+        for later in range(tile, last + 1):
+            if later not in self._begun:
+                self._begun[later] = self._begin(later, self._coming)
+        fresh = self._decoded(tile)
         views = []
         for layer, square in enumerate(self._squares[tile]):
             view = np.empty((square[2], square[2], self._slide.channels), np.uint8)
@@ -87,23 +95,36 @@ class SuperTiles:
         self._settle(tile, fresh)
         return views
 
-    def _decode_missing(self, tile: int) -> dict[Key, Image]:
-        """Blocks that a tile needs and that are not kept, and what else they were decoded with that is of use."""
-        runs = [
-            (level, run)
-            for level in self._levels
-            for run in _runs({key[1:] for key in self._missing(tile, level)}, together=level.whole)
-        ]
+    def _begin(self, tile: int, coming: Container[Key]) -> list[Future[dict[Key, Image]]]:
+        """Start to read the blocks that a tile needs, but for those that are kept or ``coming``."""
+        reads = []
+        for level in self._levels:
+            missing = {
+                key for key in self._needed(tile, level) if key not in self._kept and key not in coming
+            }
+            for run in _runs({key[1:] for key in missing}, together=level.whole):
+                reads.append(self._decoders.submit(self._decode, level, run))
+            self._coming.update(dict.fromkeys(missing, tile))
+        return reads
+
+    def _decoded(self, tile: int) -> dict[Key, Image]:
+        """What the reads of a tile brought: blocks, and what else they were decoded with that is of use."""
         fresh: dict[Key, Image] = {}
-        for found in self._decoders.map(lambda one: self._decode(*one), runs):
-            fresh.update(found)
+        reads = self._begun.pop(tile)
+        while True:
+            for one in reads:
+                fresh.update(one.result())
+            # Again what an earlier tile brought and memory had no room for.
+            reads = self._begin(tile, fresh)
+            if not reads:
+                break
+        self._coming = {key: by for key, by in self._coming.items() if by != tile}
         return fresh
 
-    def _missing(self, tile: int, level: _Level) -> Iterator[Key]:
+    def _needed(self, tile: int, level: _Level) -> Iterator[Key]:
         for layer, side in zip(level.layers, level.sides, strict=True):
             for column, row in _blocks(self._squares[tile][layer], side):
-                if (layer, column, row) not in self._kept:
-                    yield layer, column, row
+                yield layer, column, row
 
     def _decode(self, level: _Level, run: tuple[int, int, int]) -> dict[Key, Image]:
         """A run of blocks (first column, row, count) in all layers of a level that need any of them."""
@@ -154,7 +175,7 @@ class SuperTiles:
                     del self._uses[key]
                     self._drop(key)
         for key, block in fresh.items():
-            if key in self._uses:
+            if key in self._uses and key not in self._kept:
                 self._kept[key] = block.copy()  # a part of a run would keep the whole run
                 self._bytes += block.nbytes
         while self._bytes > self._keep_bytes:

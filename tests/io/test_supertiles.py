@@ -1,5 +1,6 @@
 """Views from super-tiles are those that are read one by one, and no region is decoded twice for nothing."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import made_slides
@@ -74,6 +75,8 @@ def test_views_are_those_read_one_by_one_whatever_is_kept(slides, data, spacings
             assert tiles._bytes <= keep
         assert not tiles._kept
         assert not tiles._uses
+        assert not tiles._begun
+        assert not tiles._coming
         assert tiles._bytes == 0
 
 
@@ -122,6 +125,28 @@ def test_of_a_slide_of_one_level_all_spacings_are_read_of_the_same_windows_at_on
         assert found.index((0.5, window)) + 1 == found.index((2.0, window))
 
 
+def test_the_tiles_that_follow_are_begun_before_the_first_is_there(slides, monkeypatch):
+    read, first, begun = Slide.read, threading.Event(), []
+
+    def waits(self, window, size):
+        begun.append(window.x)
+        if window.x == 0:
+            assert first.wait(60)
+        elif len(begun) == supertiles.AHEAD + 1:
+            first.set()
+        return read(self, window, size)
+
+    monkeypatch.setattr(Slide, "read", waits)
+    squares = [[(256 * number, 0, 256)] for number in range(supertiles.AHEAD + 3)]
+    with ThreadPoolExecutor(2) as decoders:
+        tiles = SuperTiles(slides[0], (0.5,), squares, decoders)
+        tiles.read(0)
+        assert sorted(begun) == [256.0 * number for number in range(supertiles.AHEAD + 1)]
+        for number in range(1, len(squares)):
+            tiles.read(number)
+    assert sorted(begun) == [256.0 * number for number in range(len(squares))]
+
+
 def test_a_read_that_fails_is_told(slides, monkeypatch):
     def broken(*_):
         raise OSError("bad tile")
@@ -129,3 +154,19 @@ def test_a_read_that_fails_is_told(slides, monkeypatch):
     monkeypatch.setattr(Slide, "read", broken)
     with ThreadPoolExecutor(2) as decoders, pytest.raises(OSError, match="bad tile"):
         SuperTiles(slides[0], (0.5,), [[(0, 0, 10)]], decoders).read(0)
+
+
+def test_a_read_ahead_that_fails_is_told_with_its_own_tile(slides, monkeypatch):
+    read = Slide.read
+
+    def broken(self, window, size):
+        if window.x > 0:
+            raise OSError("bad tile")
+        return read(self, window, size)
+
+    monkeypatch.setattr(Slide, "read", broken)
+    with ThreadPoolExecutor(2) as decoders:
+        tiles = SuperTiles(slides[0], (0.5,), [[(0, 0, 10)], [(256, 0, 10)]], decoders)
+        assert tiles.read(0)[0].shape == (10, 10, 3)
+        with pytest.raises(OSError, match="bad tile"):
+            tiles.read(1)
