@@ -123,7 +123,8 @@ def measured(*arguments: str, cwd: Path | None = None) -> Process:
 def _environment() -> dict[str, str]:
     """The repository on the path, wherever the process runs."""
     root = str(Path(__file__).resolve().parents[1])
-    return {**os.environ, "PYTHONPATH": root}
+    there = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": root if there is None else f"{root}{os.pathsep}{there}"}
 
 
 def peak_mib() -> float:

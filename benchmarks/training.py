@@ -56,7 +56,7 @@ def _settings(filters: int, depth: int, size: int, batch: int, target: float) ->
 SIZES = (
     (
         # 50 M parameters.
-        Size("paper, 64 filters", _settings(64, 4, 284, 12, 0.5), 100, 5, (4, 8)),
+        Size("paper, 64 filters", _settings(64, 4, 284, 12, 0.5), 100, 3, (4, 8)),
     )
     if DEVICE.type == "cuda"
     else (

@@ -42,11 +42,14 @@ class ExportOptions(Settings):
         return formats
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
 class EngineOptions(ExportOptions):
     """What computes a map."""
 
     engine: Literal["auto", "torch", "openvino"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision | Literal["auto"] = "auto"
 
 
 class LoopOptions(Settings):
@@ -57,6 +60,7 @@ class LoopOptions(Settings):
     stop_after: Count | None = None
     devices: Count | Literal["auto"] = "auto"
     nodes: Count = 1
+    precision: Precision | Literal["auto"] = "auto"
 
 
 class ExperimentSettings(Settings):

@@ -11,12 +11,13 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from hooknet.config.experiment import EngineOptions
+from hooknet.config.experiment import EngineOptions, Precision
 from hooknet.errors import CheckpointError
 from hooknet.inference import openvino_engine
 from hooknet.inference.agreement import Agreement, compared
-from hooknet.inference.engines import Engine, Precision, TorchEngine, Views
+from hooknet.inference.engines import Engine, TorchEngine, Views
 from hooknet.inference.openvino_engine import OpenVinoEngine
+from hooknet.models import gpus
 from hooknet.models.network import Network
 from hooknet.shapes.tiles import Tile
 
@@ -66,8 +67,7 @@ def kinds(device: torch.device, work: float, options: EngineOptions) -> Iterator
     if options.engine == "auto" and options.precision != "bf16" and work < WORTH_COMPILING:
         kind = "torch"
     _check_possible(device, kind, options)
-    half = _has_bf16(device, kind)
-    for precision in _precisions(options, half):
+    for precision in _precisions(device, kind, options):
         yield "OpenVINO" if kind == "openvino" else "torch", precision
     if options.engine == "auto" and kind == "openvino" and options.precision != "bf16":
         yield "torch", "fp32"
@@ -143,18 +143,19 @@ def _kind(device: torch.device, options: EngineOptions) -> str:
     return options.engine
 
 
-def _precisions(options: EngineOptions, half: bool) -> tuple[Precision, ...]:
-    if options.precision == "auto":
-        return ("bf16", "fp32") if half else ("fp32",)
-    return (options.precision,)
+def _precisions(device: torch.device, kind: str, options: EngineOptions) -> tuple[Precision, ...]:
+    """What is asked for, or all that there is, the fastest first."""
+    return _own(device, kind) if options.precision == "auto" else (options.precision,)
 
 
-def _has_bf16(device: torch.device, kind: str) -> bool:
+def _own(device: torch.device, kind: str) -> tuple[Precision, ...]:
+    """Precisions that a device computes in by itself, the fastest first."""
     if kind == "openvino":
         with contextlib.suppress(ImportError):  # told where the engine is made
-            return openvino_engine.has_bf16()
-        return False
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            if openvino_engine.has_bf16():
+                return "bf16", "fp32"
+        return ("fp32",)
+    return ("bf16", "tf32", "fp32") if device.type == "cuda" and gpus.has_bf16() else ("fp32",)
 
 
 def _check_possible(device: torch.device, kind: str, options: EngineOptions) -> None:
@@ -166,7 +167,8 @@ def _check_possible(device: torch.device, kind: str, options: EngineOptions) -> 
         raise CheckpointError(
             f"infer.engine openvino: found a {device.type} device, on which torch computes; set it to auto"
         )
-    if options.precision == "bf16" and not _has_bf16(device, kind):
+    if options.precision != "auto" and options.precision not in _own(device, kind):
         raise CheckpointError(
-            f"infer.precision bf16: {kind} on this {device.type} has no bf16 of its own; set it to auto or fp32"
+            f"infer.precision {options.precision}: {kind} on this {device.type} has no {options.precision} of its own; "
+            "set it to auto or fp32"
         )

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hooknet.coordinates import RasterGrid, centred_window
@@ -25,8 +26,8 @@ from hooknet.io.supertiles import Square, SuperTiles
 
 #: Tiles read ahead of the network, and tiles predicted ahead of the writer.
 AHEAD = 2
-#: Threads that decode a slide; they wait while the network takes the cores.
-DECODERS = min(4, len(os.sched_getaffinity(0)))
+#: Threads that decode a slide: few where the network takes the cores, beside a GPU all that it can be fed by.
+DECODERS = min(16 if torch.cuda.is_available() else 4, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,22 @@ All take views as they are read and give class values; which one is used, and in
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hooknet.config.experiment import Precision
 from hooknet.inference.memory import noticing_out_of_memory
+from hooknet.models.gpus import rounding_to_tf32
 from hooknet.models.network import Network
 from hooknet.shapes.tiles import Tile
 
-Precision = Literal["fp32", "bf16"]
 Views = Sequence[NDArray[np.uint8]]
 
 
@@ -35,6 +36,16 @@ class Predicted:
     labels: NDArray[np.uint8]
     shares: NDArray[np.uint8] | None = None
     logits: NDArray[np.float32] | None = None
+
+
+@contextlib.contextmanager
+def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Let torch compute in a precision; bf16 by autocast."""
+    with (
+        rounding_to_tf32(precision == "tf32"),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield
 
 
 class TileNetwork(nn.Module):
@@ -79,7 +90,7 @@ class Engine(ABC):
 
 
 class TorchEngine(Engine):
-    """Torch on the network's device; in bf16 by autocast."""
+    """Torch on the network's device."""
 
     def __init__(self, network: Network, tile: Tile, shares: bool, precision: Precision) -> None:
         """``shares``: whether probabilities are wanted."""
@@ -106,6 +117,6 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def _run(self, views: Views) -> tuple[Tensor, ...]:
         inputs = [torch.from_numpy(view).to(self._device) for view in views]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing_in(self.precision, self._device):
             found: tuple[Tensor, ...] = self._model(*inputs)
         return found

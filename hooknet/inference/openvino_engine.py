@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 import hooknet
-from hooknet.inference.engines import Engine, Precision, Predicted, TileNetwork, Views
+from hooknet.config.experiment import Precision
+from hooknet.inference.engines import Engine, Predicted, TileNetwork, Views
 from hooknet.inference.memory import noticing_out_of_memory
 from hooknet.io.atomic import atomic
 from hooknet.models.network import Network

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hooknet.config.experiment import EngineOptions
+from hooknet.config.experiment import EngineOptions, Precision
 from hooknet.inference.agreement import Agreement
 from hooknet.inference.choice import Candidate, first_that_agrees, kinds
-from hooknet.inference.engines import Precision
+from hooknet.inference.engines import computing_in
 from hooknet.inference.memory import noticing_out_of_memory
 from hooknet.inference.openvino_engine import Wish, compiled
 
@@ -85,7 +85,7 @@ class Predictor(ABC):
 
 
 class TorchPredictor(Predictor):
-    """Torch on the module's device; in bf16 by autocast."""
+    """Torch on the module's device."""
 
     def __init__(self, module: nn.Module, precision: Precision) -> None:
         self._module = module.eval()
@@ -106,7 +106,7 @@ class TorchPredictor(Predictor):
     @torch.inference_mode()
     def _run(self, inputs: Inputs) -> Tensor:
         tensors = [torch.from_numpy(one).to(self._device) for one in inputs]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with computing_in(self.precision, self._device):
             found: Tensor = self._module(*tensors)
         return found.float()
 

@@ -6,11 +6,12 @@ of them, and would take the first.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,23 @@ logger = logging.getLogger(__name__)
 
 # Open for as long as the process lives: the system lets go of their locks however it ends.
 _HELD: list[IO[str]] = []
+
+
+def has_bf16() -> bool:
+    """Whether the GPUs that are there compute in bf16 and tf32 by circuits of their own: NVIDIA's do since Ampere."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+@contextlib.contextmanager
+def rounding_to_tf32(wanted: bool) -> Iterator[None]:
+    """Whether GPUs that can may round the factors of products to 10 bits; torch does so of convolutions unasked."""
+    of_convolutions, of_products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = of_convolutions.allow_tf32, of_products.allow_tf32
+    of_convolutions.allow_tf32 = of_products.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        of_convolutions.allow_tf32, of_products.allow_tf32 = before
 
 
 def device() -> torch.device:

@@ -20,14 +20,15 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 import hooknet
-from hooknet.config.experiment import LoopOptions
+from hooknet.config.experiment import LoopOptions, Precision
 from hooknet.config.run import DenseRun
 from hooknet.data.index import CentreIndex, SlideFiles
 from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import EpochSampler, PixelBalanced, Sampler, validation_rows
-from hooknet.errors import HookNetError
+from hooknet.errors import ConfigError, HookNetError
 from hooknet.io.locks import exclusive
 from hooknet.io.memory import keep_freed_memory
+from hooknet.models.gpus import has_bf16, rounding_to_tf32
 from hooknet.models.network import Network
 from hooknet.training.batches import augmentation, balanced_draws, complete_index, reading, training_loader
 from hooknet.training.callbacks import AtomicCheckpointIO, Keeper, LeaveTogether
@@ -124,7 +125,8 @@ def fit(training: Training, files: TrainFiles) -> bool:
     ranks = ranks_of(training.options, training.validated, training.spec["run"])
     classes = tuple(one["name"] for one in training.spec["classes"])
     keeper = Keeper(files.state, training.spec, classes, training.draws)
-    trainer = _trainer(training, files.state, keeper, ranks)
+    precision = precision_of(training.options, training.spec["run"])
+    trainer = _trainer(training, files.state, keeper, ranks, precision)
     first = trainer.is_global_zero
     if not first:
         logging.getLogger(hooknet.__name__).setLevel(logging.WARNING)
@@ -134,7 +136,10 @@ def fit(training: Training, files: TrainFiles) -> bool:
         epochs = training.options.epochs
         state = (open_state if first else state_of_the_first)(files.state, training.identity, epochs)
         if state is None or go_on(state, epochs):
-            _fit(trainer, training.module, training.loaders, state)
+            if torch.cuda.is_available():
+                logger.info("on %s, in %s", torch.cuda.get_device_name(), precision)
+            with rounding_to_tf32(precision != "fp32"):
+                _fit(trainer, training.module, training.loaders, state)
         if first:
             move_results(files)
     return first
@@ -191,7 +196,22 @@ def _loaders(
     return training, checking
 
 
-def _trainer(training: Training, folder: Path, keeper: Keeper, ranks: Ranks) -> lightning.Trainer:
+def precision_of(options: LoopOptions, run: str) -> Precision:
+    """What a training computes in; ConfigError where the device that is there has not what is asked for."""
+    if options.precision == "auto":
+        return "bf16" if has_bf16() else "fp32"
+    if options.precision != "fp32" and not has_bf16():
+        where = f"a {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "no GPU"
+        raise ConfigError(
+            f"run {run}: train.precision {options.precision} needs a GPU that computes in it (NVIDIA's since Ampere), "
+            f"found {where}; set it to auto or fp32"
+        )
+    return options.precision
+
+
+def _trainer(
+    training: Training, folder: Path, keeper: Keeper, ranks: Ranks, precision: Precision
+) -> lightning.Trainer:
     callbacks: list[lightning.Callback] = [keeper, LeaveTogether()]
     if training.options.stop_after is not None:
         stop = EarlyStopping(
@@ -216,7 +236,7 @@ def _trainer(training: Training, folder: Path, keeper: Keeper, ranks: Ranks) -> 
         accumulate_grad_batches=training.accumulate,
         gradient_clip_val=training.clip,
         accelerator="auto",
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
         callbacks=callbacks,
         logger=False,
         num_sanity_val_steps=0,

@@ -36,8 +36,8 @@ KEYS = (
         ({"patch_siez": 284}, f"experiments.one.patch_siez: unknown key; did you mean 'patch_size'? possible: {KEYS}"),
         ({"train": {"epoch": 3}},
          "experiments.one.train.epoch: unknown key; did you mean 'epochs'? possible: epochs, batch, stop_after, "
-         "devices, nodes, steps, accumulate, learning_rate, optimiser, weight_decay, schedule, clip_gradient, l2, "
-         "losses, normalise, sampler, validation_patches, threads, workers, cache_mb, ... (2 more)"),
+         "devices, nodes, precision, steps, accumulate, learning_rate, optimiser, weight_decay, schedule, "
+         "clip_gradient, l2, losses, normalise, sampler, validation_patches, threads, workers, ... (3 more)"),
         ({"dataset": None}, "experiments.one.dataset: is missing and has no default"),
         ({"dataset": "colno"}, "experiments.one.dataset: no dataset 'colno'; did you mean 'colon'? possible: colon"),
         ({"network": {"merge": "add"}},

@@ -19,7 +19,7 @@ from hooknet.inference import choice, openvino_engine
 from hooknet.inference.agreement import Agreement, agreement, compared, small_tile
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.dense import views_of
-from hooknet.inference.engines import TorchEngine
+from hooknet.inference.engines import TorchEngine, computing_in
 from hooknet.inference.openvino_engine import OpenVinoEngine
 from hooknet.io.slides import Slide
 from hooknet.training.weights import new_network
@@ -264,6 +264,41 @@ def test_bf16_is_refused_where_the_processor_has_none(noise_slide, monkeypatch):
         CheckpointError, match=r"infer\.precision bf16: torch on this cpu has no bf16 of its own"
     ):
         choose(network, job, options(precision="bf16", engine="torch"), views)
+
+
+def test_tf32_is_refused_where_there_is_no_gpu(noise_slide):
+    network = made_networks.random_network((0.5,), 2, 34)
+    job, views = job_of(network, Slide(noise_slide[0], made_slides.square(0.5)))
+    with pytest.raises(
+        CheckpointError, match=r"infer\.precision tf32: torch on this cpu has no tf32 of its own"
+    ):
+        choose(network, job, options(precision="tf32", engine="torch"), views)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_gpus_round_to_tf32_where_it_is_asked_for_alone(precision):
+    flags = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [one.allow_tf32 for one in flags]
+    with computing_in(precision, torch.device("cpu")):
+        assert [one.allow_tf32 for one in flags] == [precision == "tf32"] * 2
+        assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
+    assert [one.allow_tf32 for one in flags] == before
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_on_a_gpu_of_today_tf32_comes_between(monkeypatch):
+    monkeypatch.setattr(choice.gpus, "has_bf16", lambda: True)
+    gpu = torch.device("cuda")
+    assert list(choice.kinds(gpu, 1e15, options())) == [
+        ("torch", "bf16"),
+        ("torch", "tf32"),
+        ("torch", "fp32"),
+    ]
+    assert list(choice.kinds(gpu, 1e15, options(precision="fp32"))) == [("torch", "fp32")]
+    monkeypatch.setattr(choice.gpus, "has_bf16", lambda: False)
+    assert list(choice.kinds(gpu, 1e15, options())) == [("torch", "fp32")]
+    with pytest.raises(CheckpointError, match=r"bf16: torch on this cuda has no bf16 of its own"):
+        list(choice.kinds(gpu, 1e15, options(precision="bf16")))
 
 
 @installed

@@ -30,6 +30,7 @@ from hooknet.training.loop import train
 from hooknet.training.weights import checkpoint_spec, new_network
 
 pytestmark = pytest.mark.filterwarnings("error")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")
 FORK = multiprocessing.get_context("fork")
 
 
@@ -418,3 +419,25 @@ def test_the_files_of_a_slide_are_those_of_the_results_folder():
     assert found.labels == Path("results/a/labels.tif")
     assert found.centres == Path("results/a/centres_12px_0.5um.parquet")
     assert (found.slide, found.spacing) == (Path("a.tif"), None)
+
+
+def test_what_a_training_computes_in_goes_by_the_device(monkeypatch):
+    options = made_runs.make_run().settings.train
+    monkeypatch.setattr(loop, "has_bf16", lambda: True)
+    assert [loop.precision_of(options.model_copy(update={"precision": one}), "run") for one in PRECISIONS] == [
+        "bf16", "fp32", "tf32", "bf16",
+    ]  # fmt: skip
+    monkeypatch.setattr(loop, "has_bf16", lambda: False)
+    assert [loop.precision_of(options.model_copy(update={"precision": one}), "run") for one in ("auto", "fp32")] == [
+        "fp32", "fp32",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_precision_that_no_processor_trains_in_is_refused(slides, tmp_path, precision):
+    with pytest.raises(
+        ConfigError, match=rf"train\.precision {precision} needs a GPU .*, found no GPU; set it to auto"
+    ):
+        made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"precision": precision}))
+    assert not list(tmp_path.glob("*.ckpt"))
