@@ -28,7 +28,7 @@ NAMES = (
     "workflow",
 )
 # By name only.
-LONG = ("scale", "flat_memory", "fields_of_view", "hooks")
+LONG = ("scale", "flat_memory", "fields_of_view", "hooks", "sureness")
 
 
 def main(names: list[str]) -> None:

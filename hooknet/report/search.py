@@ -25,6 +25,9 @@ from hooknet.search.halving import RUNG
 from hooknet.search.ranking import OVERLAP, RANKING, VIEWS
 from hooknet.search.steps import CURVES, OVERLAPS, TABLE, read_table
 
+#: From so many patients on, 95 % of cohorts are 95 % within what a simulation can tell (`benchmarks sureness`).
+ENOUGH = 20
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -102,6 +105,7 @@ def sentences(decision: Mapping[str, Any]) -> tuple[str, ...]:
         f"{signed(lead['high'])}); in {100 * decision['sure']:.0f} % of cohorts drawn from the {decision['drawn']} at "
         f"hand no other is ahead of it by more than {decision['tolerance']:g}."
     )
+    few = _too_few(decision["drawn"], decision["patients"])
     third = (
         "It is not the one with the highest F1, but simpler, and not shown to be worse."
         if decision["winner"] != decision["best"]
@@ -117,7 +121,22 @@ def sentences(decision: Mapping[str, Any]) -> tuple[str, ...]:
         "All this was seen on validation slides. What it is worth, trained in full, the scores on the test slides say; "
         "no test slide had a part in the decision."
     )
-    return tuple(one for one in (first, second, third, before, fourth) if one)
+    return tuple(one for one in (first, second, few, third, before, fourth) if one)
+
+
+def _too_few(drawn: str, patients: int) -> str:
+    """What to know of shares of cohorts that were drawn from few patients."""
+    if drawn == "centres":
+        return (
+            f"There are only {patients} patients to validate on, so centres were drawn, which says nothing of other "
+            "patients: give validation more."
+        )
+    if patients < ENOUGH:
+        return (
+            f"Cohorts of {patients} patients are too alike: of two equal systems one is called behind more often than "
+            "in 5 % of cases (docs/search.md says how often)."
+        )
+    return ""
 
 
 def draw_curves(views: pd.DataFrame, classes: Sequence[ReportClass]) -> Figure:

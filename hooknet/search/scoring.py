@@ -26,13 +26,14 @@ SURE: Final = 0.95
 class Scored:
     """Systems at the same centres: their F1 and that of drawn cohorts (see :mod:`hooknet.metrics.bootstrap`).
 
-    ``by_patient``: whether cohorts are of patients, else they are of single centres.
+    ``by_patient``: whether cohorts are of patients, else they are of single centres.  ``patients``: how many.
     """
 
     names: tuple[str, ...]
     f1: Floats
     drawn: Floats
     by_patient: bool
+    patients: int
 
     def of(self, name: str) -> Floats:
         """F1 of each class, then macro F1: (K + 1,)."""
@@ -78,7 +79,8 @@ def score(
     counts = np.zeros((len(predicted), *shape), np.int64)
     for one, found in zip(counts, predicted.values(), strict=True):
         np.add.at(one, (groups, labels.astype(np.int64) - 1, found.astype(np.int64)), 1)
-    return Scored(tuple(predicted), pooled_f1(counts.sum(axis=1)), resampled_f1(counts), by_patient)
+    f1, drawn = pooled_f1(counts.sum(axis=1)), resampled_f1(counts)
+    return Scored(tuple(predicted), f1, drawn, by_patient, len(set(patients)))
 
 
 def groups_of(patients: Sequence[str]) -> tuple[NDArray[np.int64], bool]:

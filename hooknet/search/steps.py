@@ -147,6 +147,7 @@ def _record(search: Search, rungs: Rungs, verdict: Verdict, found: Scored) -> di
         "sure": verdict.sure,
         "lead_over_runner_up": {"macro_f1": lead, "low": low, "high": high},
         "drawn": "patients" if found.by_patient else "centres",
+        "patients": found.patients,
         "tolerance": settings.tolerance,
         "rungs": {"epochs": list(rungs.epochs), "trials": list(rungs.sizes)},
         "epochs_in_full": settings.train.epochs,

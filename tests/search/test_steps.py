@@ -93,7 +93,7 @@ def test_a_search_goes_from_ranking_to_decision(search):
     assert decision["runner_up"] == "fields_1"
     assert decision["lead_over_runner_up"]["macro_f1"] == pytest.approx(0.05, abs=0.001)
     assert decision["sure"] == 1.0
-    assert decision["drawn"] == "patients"
+    assert (decision["drawn"], decision["patients"]) == ("patients", len(SLIDES))
     assert decision["better_before"] == []
     assert decision["trained_in_full"] == ["fields_1_2_concat_0.75", "fields_1", "fields_2", "fields_4"]
     assert list(search.decided()) == decision["trained_in_full"]
@@ -131,6 +131,7 @@ def test_the_report_shows_it(search, tmp_path):
         "is +0.050 (95 % interval +0.050 to +0.050); in 100 % of cohorts drawn from the patients"
         in shown.sentences[1]
     )
+    assert shown.sentences[2].startswith(f"Cohorts of {len(SLIDES)} patients are too alike")
     assert [row[1].text for row in shown.trials.rows if row[4].text == "wins"] == ["fields_1_2_concat_0.75"]
     saved = pd.read_csv(tmp_path / "report" / "tables" / "search_fields_rungs.csv")
     assert len(saved) == 5 + 3 + 2
@@ -139,7 +140,8 @@ def test_the_report_shows_it(search, tmp_path):
 
 def test_a_simpler_winner_says_that_it_is_not_the_best(search):
     decision = {
-        "winner": "a", "winner_spacings": [1.0], "runner_up": "b", "best": "b", "sure": 0.4, "drawn": "centres",
+        "winner": "a", "winner_spacings": [1.0], "runner_up": "b", "best": "b", "sure": 0.4, "drawn": "patients",
+        "patients": 20,
         "tolerance": 0.01, "lead_over_runner_up": {"macro_f1": -0.02, "low": -0.1, "high": 0.06},
         "rungs": {"epochs": [1, 4]}, "epochs_in_full": 8, "better_before": ["c"],
     }  # fmt: skip
@@ -147,6 +149,12 @@ def test_a_simpler_winner_says_that_it_is_not_the_best(search):
     assert told[0] == "The search decides for a, which sees 1 µm/px."
     assert told[2] == "It is not the one with the highest F1, but simpler, and not shown to be worse."
     assert told[3].startswith("c did better in an earlier rung, trained less")
+    few = sentences({**decision, "patients": 19})
+    assert few[2].startswith("Cohorts of 19 patients are too alike")
+    assert (*few[:2], *few[3:]) == told
+    assert sentences({**decision, "drawn": "centres", "patients": 3})[2].startswith(
+        "There are only 3 patients to vali"
+    )
 
 
 def test_a_ranking_needs_every_single_view(search):
