@@ -15,7 +15,7 @@ from hooknet.config.datasets import SlideSettings
 from hooknet.config.dense import InferOptions
 from hooknet.config.run import DenseRun
 from hooknet.coordinates import RasterGrid
-from hooknet.errors import MaskError
+from hooknet.errors import ConfigError, MaskError
 from hooknet.inference.averaging import engine_of, uncertainty_bands
 from hooknet.inference.bands import Band
 from hooknet.inference.canvas import Canvas, Piece
@@ -24,7 +24,14 @@ from hooknet.inference.dense import Canvases, Segmenting, segment, views_of
 from hooknet.inference.engines import Engine, Views
 from hooknet.inference.kept import KeptTiles, journal_beside
 from hooknet.inference.made import made_of
-from hooknet.inference.memory import OutOfMemory, fits, free_memory, network_budget, noticing_out_of_memory
+from hooknet.inference.memory import (
+    MOST_VALUES,
+    OutOfMemory,
+    fits,
+    free_memory,
+    network_budget,
+    noticing_out_of_memory,
+)
 from hooknet.inference.plan import Plan, make_plan, plan_of
 from hooknet.inference.regions import Wanted, open_inside
 from hooknet.inference.resuming import depends, left_to_do, within
@@ -152,7 +159,10 @@ def budget_of(networks: Sequence[Network], memory: int | None) -> float:
 
 
 def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, budget: float) -> Plan:
-    """Where tiles lie, of a size that the budget (bytes) allows; told where it is not so."""
+    """Where tiles lie, of a size that the budget (bytes) allows; told where it is not so.
+
+    ConfigError where settings leave only tiles that nothing computes.
+    """
     options, shape = run.settings.infer, network.shape
     allowed = fits(shape, budget)
     if run.settings.shuffles_context:
@@ -161,6 +171,11 @@ def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, 
         plan = plan_of(fixed, grid, wanted)
     else:
         plan = make_plan(shape, grid, wanted, allowed, options.tile, options.rim)
+    if shape.largest_values(plan.tile) >= MOST_VALUES:
+        raise ConfigError(
+            f"run {run.name}: infer.rim {options.rim} and infer.tile {options.tile} leave tiles of "
+            f"{plan.tile.sizes[0]} px at least, more than can be computed at once; lower them, or leave them out"
+        )
     if not allowed(plan.tile):
         logger.warning(
             "tiles of %d px may take %.0f MB more than there is: no smaller ones; give more memory",

@@ -15,7 +15,7 @@ from made_maps import segmented
 
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import DenseRun
-from hooknet.errors import CheckpointError, MaskError, SlideError
+from hooknet.errors import CheckpointError, ConfigError, MaskError, SlideError
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.memory import OutOfMemory
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
@@ -314,6 +314,18 @@ def test_memory_for_not_even_the_smallest_tile_is_told(tmp_path, slide, caplog):
     infer(run, slide, trained(tmp_path, run), files(tmp_path), memory=1000)
     assert "tiles of 30 px may take" in caplog.text
     assert "MB more than there is: no smaller ones; give more memory" in caplog.text
+
+
+@pytest.mark.parametrize("infer_options", [{"rim": 100_000}, {"tile": 100_000}])
+def test_tiles_that_nothing_computes_are_refused(tmp_path, slide, infer_options):
+    two = {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38, "infer": infer_options}
+    run = run_over("everything", **two, shuffle_context=True)
+    checkpoint = trained(tmp_path, run, made_networks.looking_at(1, (0.5, 2.0), 2, 38))
+    with pytest.raises(
+        ConfigError, match=r"infer\.rim .* leave tiles of \d+ px at least, more than can be computed"
+    ):
+        infer(run, slide, checkpoint, files(tmp_path))
+    assert not (tmp_path / "map.tif").exists()
 
 
 def test_probabilities_are_in_place_before_the_map(tmp_path, slide, monkeypatch):
