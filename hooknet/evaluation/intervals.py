@@ -37,7 +37,7 @@ def intervals(
     second) has ``macro``, then each class, over those that the systems of the pair were tested on.  Pixels are
     pooled; seeds of an experiment are averaged.  An interval says how the score would move with other patients
     (bootstrap over patients, all slides of one together; 2,000 cohorts from a fixed seed), not with other seeds of
-    training; with few patients it is too narrow.  Without where there are less than two patients.
+    training.  None where there are less than two patients; of less than five it is too narrow.
     """
     members: dict[str, list[System]] = {}
     for one in systems:
@@ -48,7 +48,13 @@ def intervals(
     of_scores: list[tuple[object, ...]] = []
     if whole is not None:
         of_scores = [
-            (name, one, whole.score[name][at], *interval(whole.drawn[name][:, at]), whole.patients)
+            (
+                name,
+                one,
+                whole.score[name][at],
+                *interval(whole.drawn[name][:, at], whole.patients),
+                whole.patients,
+            )
             for name in members
             for at, one in columns
         ]
@@ -61,7 +67,9 @@ def intervals(
             for at, name in (columns[-1], *columns[:-1]):
                 difference = found.score[first][at] - found.score[second][at]
                 drawn = found.drawn[first][:, at] - found.drawn[second][:, at]
-                of_differences.append((first, second, name, difference, *interval(drawn), found.patients))
+                of_differences.append(
+                    (first, second, name, difference, *interval(drawn, found.patients), found.patients)
+                )
     return _table(INTERVALS, of_scores), _table(DIFFERENCES, of_differences)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -39,10 +42,22 @@ def pooled_f1(counts: NDArray[np.int64] | Floats) -> Floats:
     return np.concatenate([f1, macro], axis=-1)
 
 
-def interval(values: Floats) -> tuple[float, float]:
-    """The central ``COVERAGE`` of values along the first axis (percentiles), nan left out; nan where all are."""
+def interval(values: Floats, patients: int) -> tuple[float, float]:
+    """Percentiles of the scores (draws,) of cohorts between which the score of other patients lies in ``COVERAGE``.
+
+    They are further out than the name says, as cohorts drawn of n patients vary by sqrt((n - 1) / n) too little, and
+    few patients tell little of how much they vary: the expanded percentile interval of Hesterberg, "What Teachers
+    Should Know About the Bootstrap", 2015.  Cohorts without a score (nan) are left out; nan where all are.
+    """
     kept = values[~np.isnan(values)]
     if not kept.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(kept, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    beyond = outside(patients) / 2
+    low, high = np.quantile(kept, [beyond, 1 - beyond])
     return float(low), float(high)
+
+
+def outside(patients: int) -> float:
+    """The share of drawn cohorts that an interval leaves out; 1 - ``COVERAGE`` of very many patients (from 2 on)."""
+    steps = sqrt(patients / (patients - 1)) * stdtrit(patients - 1, (1 + COVERAGE) / 2)
+    return float(2 * ndtr(-steps))

@@ -133,8 +133,8 @@ def _too_few(drawn: str, patients: int) -> str:
         )
     if patients < ENOUGH:
         return (
-            f"Cohorts of {patients} patients are too alike: of two equal systems one is called behind more often than "
-            "in 5 % of cases (docs/search.md says how often)."
+            f"Cohorts of {patients} patients are too alike for such shares: of two equal systems one is called behind "
+            "more often than in 5 % of cases (docs/search.md says how often)."
         )
     return ""
 

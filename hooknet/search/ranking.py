@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hooknet.config.candidates import Candidate, single
 from hooknet.evaluation.system import MACRO
 from hooknet.io.points import Points
+from hooknet.metrics.bootstrap import interval
 from hooknet.search.pool import pooled
 from hooknet.search.scoring import Scored, groups_of, same_centres, score
 
@@ -71,8 +72,14 @@ def curves(views: SingleViews) -> pd.DataFrame:
     rows = []
     for at, spacing in enumerate(views.points):
         for column, name in enumerate((*any_.names, MACRO)):
-            low, high = np.nanquantile(found.drawn[:, at, column], [0.025, 0.975])
-            rows.append((spacing, name, found.f1[at, column], low, high))
+            rows.append(
+                (
+                    spacing,
+                    name,
+                    found.f1[at, column],
+                    *interval(found.drawn[:, at, column], found.drawn_of),
+                )
+            )
     return pd.DataFrame(rows, columns=list(VIEWS))
 
 

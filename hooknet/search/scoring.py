@@ -26,7 +26,8 @@ SURE: Final = 0.95
 class Scored:
     """Systems at the same centres: their F1 and that of drawn cohorts (see :mod:`hooknet.metrics.bootstrap`).
 
-    ``by_patient``: whether cohorts are of patients, else they are of single centres.  ``patients``: how many.
+    ``by_patient``: whether cohorts are of patients, else they are of single centres.  ``patients``: how many
+    there are, ``drawn_of`` how many a cohort is drawn of.
     """
 
     names: tuple[str, ...]
@@ -34,6 +35,7 @@ class Scored:
     drawn: Floats
     by_patient: bool
     patients: int
+    drawn_of: int
 
     def of(self, name: str) -> Floats:
         """F1 of each class, then macro F1: (K + 1,)."""
@@ -45,8 +47,8 @@ class Scored:
         return float(self.of(name)[-1])
 
     def interval(self, name: str) -> tuple[float, float]:
-        """95 % of cohorts have a macro F1 in between."""
-        return interval(self.drawn[:, self.names.index(name), -1])
+        """The 95 % interval of macro F1."""
+        return interval(self.drawn[:, self.names.index(name), -1], self.drawn_of)
 
     @cached_property
     def _macros(self) -> dict[str, Floats]:
@@ -54,7 +56,7 @@ class Scored:
 
     def lead(self, one: str, other: str) -> tuple[float, float, float]:
         """Macro F1 of ``one`` less that of ``other``, and the 95 % interval."""
-        low, high = interval(self._macros[one] - self._macros[other])
+        low, high = interval(self._macros[one] - self._macros[other], self.drawn_of)
         return self.macro(one) - self.macro(other), low, high
 
     def share_ahead(self, one: str, other: str, by: float = 0.0) -> float:
@@ -80,7 +82,7 @@ def score(
     for one, found in zip(counts, predicted.values(), strict=True):
         np.add.at(one, (groups, labels.astype(np.int64) - 1, found.astype(np.int64)), 1)
     f1, drawn = pooled_f1(counts.sum(axis=1)), resampled_f1(counts)
-    return Scored(tuple(predicted), f1, drawn, by_patient, len(set(patients)))
+    return Scored(tuple(predicted), f1, drawn, by_patient, len(set(patients)), counts.shape[1])
 
 
 def groups_of(patients: Sequence[str]) -> tuple[NDArray[np.int64], bool]:

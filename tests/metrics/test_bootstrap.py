@@ -7,7 +7,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hooknet.metrics.bootstrap import interval, pooled_f1, resampled_f1
+from hooknet.metrics.bootstrap import interval, outside, pooled_f1, resampled_f1
 from hooknet.metrics.scores import scores
 
 MATRICES = hnp.arrays(np.int64, (3, 4), elements=st.integers(0, 50))
@@ -38,8 +38,9 @@ def test_every_system_is_scored_on_the_same_cohorts():
     assert found[:, 0, -1].std() > 0
 
 
-def test_the_interval_holds_the_true_score_of_a_large_cohort_about_as_often_as_it_says():
-    # Patients differ in how well they are segmented: 200 cohorts of 30 of them.
+@pytest.mark.parametrize(("number", "least"), [(30, 0.92), (12, 0.92), (6, 0.90)])
+def test_the_interval_holds_the_true_score_about_as_often_as_it_says(number, least):
+    # Patients differ in how well they are segmented: 400 cohorts of them.
     rng = np.random.default_rng(1)
 
     def patients(number):
@@ -50,10 +51,20 @@ def test_the_interval_holds_the_true_score_of_a_large_cohort_about_as_often_as_i
 
     truth = pooled_f1(patients(200_000).sum(axis=0))[-1]
     held = 0
-    for number in range(200):
-        low, high = interval(resampled_f1(patients(30)[None], draws=300, seed=number)[:, 0, -1])
+    for seed in range(400):
+        low, high = interval(resampled_f1(patients(number)[None], seed=seed)[:, 0, -1], number)
         held += low <= truth <= high
-    assert 0.88 <= held / 200 <= 0.99
+    assert least <= held / 400 <= 0.98
+
+
+def test_of_few_patients_fewer_cohorts_are_left_out():
+    # t of 5 degrees of freedom leaves 2.5 % beyond 2.5706; times the root of 6 / 5.
+    assert outside(6) == pytest.approx(0.0048624, rel=1e-3)
+    assert outside(2) < 1e-60
+    assert outside(10**6) == pytest.approx(0.05, rel=1e-4)
+    many, few = interval(np.arange(1001.0), 10**6), interval(np.arange(1001.0), 6)
+    assert many == pytest.approx((25.0, 975.0), abs=0.01)
+    assert few == pytest.approx((2.4312, 997.5688), abs=0.01)
 
 
 def test_a_class_that_a_cohort_lacks_is_left_out():
@@ -61,9 +72,5 @@ def test_a_class_that_a_cohort_lacks_is_left_out():
     found = resampled_f1(np.array([[with_class, without]]), draws=200)[:, 0]
     assert 0.1 < np.isnan(found[:, 1]).mean() < 0.4  # both drawn are the one without: a quarter
     assert (found[:, 2] == 1).all()
-    assert interval(found[:, 1]) == (1.0, 1.0)
-
-
-def test_an_interval_is_the_central_95_per_cent():
-    assert interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
-    assert np.isnan(interval(np.array([np.nan]))).all()
+    assert interval(found[:, 1], 2) == (1.0, 1.0)
+    assert np.isnan(interval(np.array([np.nan]), 2)).all()
