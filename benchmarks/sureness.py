@@ -1,4 +1,4 @@
-"""How often the search calls one of two equal systems behind, by how many patients validation has.
+"""How often the search calls a system behind one that is no better, by how many patients validation has.
 
 It does so where a system is ahead in 95 % of the cohorts that are drawn of the patients: 5 % if these were many.  Two
 systems are equal here in that each patient's share of centres that they get right is drawn from one distribution.

@@ -153,7 +153,7 @@ def test_a_simpler_winner_says_that_it_is_not_the_best(search):
     assert few[2].startswith("Cohorts of 19 patients are too alike")
     assert (*few[:2], *few[3:]) == told
     assert sentences({**decision, "drawn": "centres", "patients": 3})[2].startswith(
-        "There are only 3 patients to vali"
+        "There are too few patients to validate on (3)"
     )
 
 
