@@ -20,7 +20,7 @@ from benchmarks.networks import paper_network
 from benchmarks.table import Table, growth, in_turn, ratio
 from hooknet.inference import openvino_engine
 from hooknet.inference.agreement import agreement
-from hooknet.inference.engines import Engine, TorchEngine, Views
+from hooknet.inference.engines import Engine, TorchEngine, Views, computing_in
 from hooknet.inference.openvino_engine import OpenVinoEngine
 from hooknet.models.network import Network
 from hooknet.shapes.tiles import Tile
@@ -44,7 +44,9 @@ class Eager(TorchEngine):
     @torch.inference_mode()
     def _run(self, views: Views) -> tuple[Tensor, ...]:
         inputs = [torch.from_numpy(view).to(self._device) for view in views]
-        logits = self._logits_of([one.permute(2, 0, 1)[None].float().contiguous() / 255 for one in inputs])[0]
+        patches = [one.permute(2, 0, 1)[None].float().contiguous() / 255 for one in inputs]
+        with computing_in(self.precision, self._device):
+            logits = self._logits_of(patches)[0]
         margin = (logits.shape[-1] - self.tile.stride) // 2
         kept = logits[:, margin : margin + self.tile.stride, margin : margin + self.tile.stride]
         return kept.argmax(dim=0).to(torch.uint8) + 1, kept

@@ -138,7 +138,9 @@ def segment(
             for one in written:
                 one.result()
         finally:
-            reader.shutdown(cancel_futures=True)  # after an error nobody wants what waits to be read
+            # After an error nobody wants what waits to be read.
+            reader.shutdown(cancel_futures=True)
+            decoders.shutdown(cancel_futures=True)
         with stages.at("write"):
             canvases.finish()
     return stages

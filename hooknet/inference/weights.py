@@ -62,6 +62,5 @@ def ready(network: NetworkT, checkpoint: Checkpoint, path: Path) -> NetworkT:
 
 def on_device(network: NetworkT) -> NetworkT:
     """A network in eval mode on the device that is there."""
-    torch.backends.cudnn.allow_tf32 = False  # fp32 is what all else is compared with
     network.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval()

@@ -172,10 +172,7 @@ def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, 
     else:
         plan = make_plan(shape, grid, wanted, allowed, options.tile, options.rim)
     if shape.largest_values(plan.tile) >= MOST_VALUES:
-        raise ConfigError(
-            f"run {run.name}: infer.rim {options.rim} and infer.tile {options.tile} leave tiles of "
-            f"{plan.tile.sizes[0]} px at least, more than can be computed at once; lower them, or leave them out"
-        )
+        raise ConfigError(_beyond(run, plan.tile))
     if not allowed(plan.tile):
         logger.warning(
             "tiles of %d px may take %.0f MB more than there is: no smaller ones; give more memory",
@@ -183,6 +180,17 @@ def plan_for(run: DenseRun, network: Network, grid: RasterGrid, wanted: Wanted, 
             (tile_bytes(shape, plan.tile) - budget) / 1e6,
         )
     return plan
+
+
+def _beyond(run: DenseRun, tile: Tile) -> str:
+    """What to say of tiles that nothing computes: where they come from, and what to do."""
+    options = run.settings.infer
+    # Else infer.tile only says how large a tile may be.
+    at_fault = {"rim": options.rim, "tile": options.tile if run.settings.shuffles_context else None}
+    given = [f"infer.{name} {value}" for name, value in at_fault.items() if value is not None]
+    by = f" by {' and '.join(given)}" if given else ""
+    remedy = "lower that, or leave it out" if given else "use a smaller network"
+    return f"run {run.name}: tiles have {tile.sizes[0]} px a side{by}, more than can be computed at once; {remedy}"
 
 
 def _write_map(

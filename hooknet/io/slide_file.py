@@ -72,25 +72,29 @@ class SlideFile:
         Once more where that fails: a disk of a network may have had a bad moment.  SlideError where the file is
         damaged, unless damage is tolerated: what cannot be read is then white, and noted.
         """
-        for attempt in (1, 2):
-            handle = self.handle()
-            try:
-                return over_white(np.asarray(handle.read_region(location, level, size)))
-            except openslide.OpenSlideError as error:
-                # After one failure every later read of a handle fails; another thread may have a new one already.
-                if self._opened is not None and self._opened[1] is handle:
-                    self._opened = None
-                if attempt == 2 and self.damage is None:
-                    raise self._damaged(location, level, error) from None
-        assert self.damage is not None
+        handle = self.handle()
+        try:
+            return over_white(np.asarray(handle.read_region(location, level, size)))
+        except openslide.OpenSlideError:
+            # After one failure every later read of a handle fails; another thread may have a new one already.
+            if self._opened is not None and self._opened[1] is handle:
+                self._opened = None
+        # Of this thread alone: what fails on a shared one may have been another thread's bad place.
+        own = _open(self.path)
+        try:
+            return over_white(np.asarray(own.read_region(location, level, size)))
+        except openslide.OpenSlideError as error:
+            if self.damage is None:
+                raise self._damaged(location, level, error) from None
+        finally:
+            own.close()
         return self._around_damage(self.damage, location, level, size)
 
     def _around_damage(
         self, damage: Damage, location: tuple[int, int], level: int, size: tuple[int, int]
     ) -> Image:
         """A region of which parts can be read, in parts that lie on one lattice of the level wherever it starts."""
-        # Of this thread alone: what fails on a shared one may have been another thread's bad place.
-        handle = _open(self.path)
+        handle = _open(self.path)  # no shared one, as above
         downsample: float = handle.level_downsamples[level]
         first = [round(one / downsample) for one in location]
         found = ground(size[1], size[0], self.fill)

@@ -96,15 +96,23 @@ class SuperTiles:
         return views
 
     def _begin(self, tile: int, coming: Container[Key]) -> list[Future[dict[Key, Image]]]:
-        """Start to read the blocks that a tile needs, but for those that are kept or ``coming``."""
+        """Start to read the blocks that a tile needs, and what else of use lies in the same regions.
+
+        But for those that are kept or ``coming``.
+        """
         reads = []
         for level in self._levels:
             missing = {
                 key for key in self._needed(tile, level) if key not in self._kept and key not in coming
             }
             for run in _runs({key[1:] for key in missing}, together=level.whole):
-                reads.append(self._decoders.submit(self._decode, level, run))
-            self._coming.update(dict.fromkeys(missing, tile))
+                brought = [
+                    key
+                    for key in _keys(level, run)
+                    if key in self._uses and key not in self._kept and key not in coming
+                ]
+                reads.append(self._decoders.submit(self._decode, level, run, brought))
+                self._coming.update(dict.fromkeys(brought, tile))
         return reads
 
     def _decoded(self, tile: int) -> dict[Key, Image]:
@@ -126,25 +134,19 @@ class SuperTiles:
             for column, row in _blocks(self._squares[tile][layer], side):
                 yield layer, column, row
 
-    def _decode(self, level: _Level, run: tuple[int, int, int]) -> dict[Key, Image]:
-        """A run of blocks (first column, row, count) in all layers of a level that need any of them."""
+    def _decode(self, level: _Level, run: tuple[int, int, int], brought: Sequence[Key]) -> dict[Key, Image]:
+        """Those blocks of a run (first column, row, count) that are ``brought``, of all layers of a level."""
         first, row, count = run
-        columns = range(first, first + count)
-        needed = [
-            (layer, side)
-            for layer, side in zip(level.layers, level.sides, strict=True)
-            if any((layer, column, row) in self._uses for column in columns)
-        ]
         finest = level.sides[0]
         window = self._grids[level.layers[0]].window(first * finest, row * finest, count * finest, finest)
         found: dict[Key, Image] = {}
-        for layer, side in needed:
-            # For the second of them OpenSlide still has the level's pixels.
-            image = self._slide.read(window, (count * side, side))
-            for place, column in enumerate(columns):
-                key = (layer, column, row)
-                if key in self._uses and key not in self._kept:
-                    found[key] = image[:, place * side : (place + 1) * side]
+        for layer, side in zip(level.layers, level.sides, strict=True):
+            places = [key[1] - first for key in brought if key[0] == layer]
+            if places:
+                # For the second layer OpenSlide still has the level's pixels.
+                image = self._slide.read(window, (count * side, side))
+                for place in places:
+                    found[layer, first + place, row] = image[:, place * side : (place + 1) * side]
         return found
 
     def _foresee(self, tile: int) -> None:
@@ -227,6 +229,14 @@ def _blocks(square: Square, side: int) -> Iterator[tuple[int, int]]:
     for block_row in range(row // side, -(-(row + length) // side)):
         for block_column in range(column // side, -(-(column + length) // side)):
             yield block_column, block_row
+
+
+def _keys(level: _Level, run: tuple[int, int, int]) -> Iterator[Key]:
+    """The blocks of a run (first column, row, count) in all layers of a level."""
+    first, row, count = run
+    for layer in level.layers:
+        for column in range(first, first + count):
+            yield layer, column, row
 
 
 def _runs(places: set[tuple[int, int]], together: bool) -> Iterator[tuple[int, int, int]]:

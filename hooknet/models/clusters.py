@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from hooknet.errors import ConfigError
+from hooknet.models.gpus import in_fp32
 
 # Starts of k-means, of which the best is kept.
 STARTS: Final = 10
@@ -47,8 +48,8 @@ class ClusterModel(nn.Module):
     @torch.no_grad()
     def forward(self, features: Tensor) -> Tensor:
         """(B, features) -> number (B,) of the cluster of each, in the precision of the buffers."""
-        # In half precision near centroids would be mixed up.
-        with torch.autocast(features.device.type, enabled=False):
+        # In less than single precision near centroids would be mixed up.
+        with in_fp32(features.device):
             standard = (features.to(self.mean.dtype) - self.mean) / self.scale
             projected = standard @ self.components.T
             differences = projected[:, None] - self.centroids

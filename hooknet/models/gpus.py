@@ -41,6 +41,13 @@ def rounding_to_tf32(wanted: bool) -> Iterator[None]:
         of_convolutions.allow_tf32, of_products.allow_tf32 = before
 
 
+@contextlib.contextmanager
+def in_fp32(place: torch.device) -> Iterator[None]:
+    """Compute in fp32, whatever rounding to bf16 or tf32 is around it."""
+    with torch.autocast(place.type, enabled=False), rounding_to_tf32(False):
+        yield
+
+
 def device() -> torch.device:
     """The device that this process computes on: a GPU of its own where there is one, else the processor."""
     if not torch.cuda.is_available():

@@ -128,13 +128,13 @@ def _too_few(drawn: str, patients: int) -> str:
     """What to know of shares of cohorts that were drawn from few patients."""
     if drawn == "centres":
         return (
-            f"There are only {patients} patients to validate on, so centres were drawn, which says nothing of other "
-            "patients: give validation more."
+            f"There are too few patients to validate on ({patients}), so centres were drawn, which says nothing of "
+            "other patients: give validation more."
         )
     if patients < ENOUGH:
         return (
-            f"Cohorts of {patients} patients are too alike for such shares: of two equal systems one is called behind "
-            "more often than in 5 % of cases (docs/search.md says how often)."
+            f"Cohorts of {patients} patients are too alike for such shares: a system that is as good as another is "
+            "called behind it in more than 5 % of cases (docs/search.md says in how many)."
         )
     return ""
 

@@ -22,6 +22,7 @@ from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import SAMPLERS, Draws, PixelBalanced
 from hooknet.errors import ConfigError
 from hooknet.io.memory import keep_freed_memory
+from hooknet.models.gpus import in_fp32
 from hooknet.training.losses import central
 from hooknet.training.ranks import Shares
 
@@ -133,8 +134,8 @@ def prepare(
         views = raw.float().permute(0, 1, 4, 2, 3).contiguous().div_(255)
         labels = list(labels)
         if augment is not None:
-            # Colours and positions need full precision also where the network runs in bf16.
-            with torch.autocast(views.device.type, enabled=False):
+            # Colours and positions need full precision also where the network runs in less.
+            with in_fp32(views.device):
                 views, labels = augment(views, labels, branches, uniform, field)
         if shuffle_context:
             views, labels = _shuffled(views, labels, branches)

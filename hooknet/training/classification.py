@@ -20,6 +20,7 @@ from hooknet.data.labelled_patches import LabelledPatches
 from hooknet.data.samplers import EpochSampler, validation_rows
 from hooknet.errors import ConfigError
 from hooknet.models.classifier import PatchClassifier
+from hooknet.models.gpus import in_fp32
 from hooknet.training.batches import Batch, complete_index, hierarchical_draws, reading
 from hooknet.training.cluster_loss import cluster_cross_entropy
 from hooknet.training.clusters import Clusters, floats, load_clusters
@@ -77,7 +78,7 @@ class Classification(Scored):
     def _augmented(self, patches: Tensor, uniform: Tensor, field: Tensor) -> Tensor:
         if self._augment is None:
             return patches
-        with torch.no_grad(), torch.autocast(patches.device.type, enabled=False):
+        with torch.no_grad(), in_fp32(patches.device):
             views, _ = self._augment(patches[:, None], (), (), uniform, field)
         return views[:, 0].contiguous(memory_format=torch.channels_last)
 

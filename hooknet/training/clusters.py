@@ -19,6 +19,7 @@ from hooknet.io.atomic import remove_stale
 from hooknet.models.checkpoint import load_checkpoint, restore, save_checkpoint
 from hooknet.models.classifier import PatchClassifier
 from hooknet.models.clusters import ClusterModel, calibrate, fit_clusters
+from hooknet.models.gpus import in_fp32
 from hooknet.training.batches import complete_index, hierarchical_draws
 from hooknet.training.weights import checkpoint_spec, new_classifier
 
@@ -41,8 +42,8 @@ class Clusters:
         """Patches (B, 3, S, S) of 0..1 -> the number (B,) of the cluster of each, on their device."""
         self._network.to(patches.device)
         self._model.to(patches.device)
-        # As they were fitted: in half precision some would land in another cluster.
-        with torch.autocast(patches.device.type, enabled=False):
+        # As they were fitted: in less than single precision some would land in another cluster.
+        with in_fp32(patches.device):
             clusters: Tensor = self._model(self._network.features(patches))
         return clusters
 

@@ -138,7 +138,7 @@ def fit(training: Training, files: TrainFiles) -> bool:
         if state is None or go_on(state, epochs):
             if torch.cuda.is_available():
                 logger.info("on %s, in %s", torch.cuda.get_device_name(), precision)
-            with rounding_to_tf32(precision != "fp32"):
+            with rounding_to_tf32(precision == "tf32"):
                 _fit(trainer, training.module, training.loaders, state)
         if first:
             move_results(files)

@@ -19,7 +19,7 @@ from hooknet.data.patches import LabelSpec, PatchDataset
 from hooknet.data.samplers import validation_rows
 from hooknet.io.points import Points, write_points
 from hooknet.models.checkpoint import load_checkpoint, restore
-from hooknet.models.gpus import device
+from hooknet.models.gpus import device, rounding_to_tf32
 from hooknet.training.batches import complete_index, prepare, reading
 from hooknet.training.loop import train
 from hooknet.training.states import TrainFiles
@@ -91,6 +91,7 @@ def predict_centres(run: DenseRun, validation: Sequence[SlideFiles], weights: Pa
 
 
 @torch.inference_mode()
+@rounding_to_tf32(False)  # as maps are compared
 def _probabilities(
     run: DenseRun, index: CentreIndex, rows: np.ndarray[tuple[int], np.dtype[np.int64]], weights: Path
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -1,5 +1,6 @@
 """Slides with places that cannot be read: the rest is predicted as ever, those places are 0 and told."""
 
+import contextlib
 import logging
 
 import made_networks
@@ -105,6 +106,23 @@ def test_a_bad_moment_of_the_disk_changes_nothing(slides, tmp_path, monkeypatch,
     assert len(calls) > 5
     assert np.array_equal(found, whole)
     assert [record for record in caplog.records if "cannot be read" in record.message] == []
+
+
+def test_a_place_is_not_called_bad_for_what_other_threads_read_at_the_same_time(slides, monkeypatch):
+    good, bad = (0, 0), (BAD[1] * TILE, BAD[0] * TILE)
+    read = openslide.OpenSlide.read_region
+    with Slide(slides / "bad.tif", made_slides.square(0.5)) as slide:
+
+        def beside_another(self, location, *more):
+            if location == good:  # the thread of the bad place is a step ahead, on the handle that all share
+                with contextlib.suppress(openslide.OpenSlideError):
+                    read(slide._file.handle(), bad, *more)
+            return read(self, location, *more)
+
+        monkeypatch.setattr(openslide.OpenSlide, "read_region", beside_another)
+        assert slide._file.region(good, 0, (TILE, TILE)).shape == (TILE, TILE, 3)
+        with pytest.raises(SlideError, match=rf"level 0 cannot be read at \({bad[0]}, {bad[1]}\)"):
+            slide._file.region(bad, 0, (TILE, TILE))
 
 
 def test_a_slide_that_vanishes_is_one_line(slides, tmp_path):

@@ -1,5 +1,6 @@
 """What is written is where the slide has it, whatever the tiles: seen through networks of known weights."""
 
+import time
 from dataclasses import replace
 
 import made_networks
@@ -9,10 +10,12 @@ import pytest
 import torch
 from made_maps import planned, segmented
 
+from hooknet.inference import dense
 from hooknet.inference.canvas import Canvas
 from hooknet.inference.dense import Canvases, elsewhere, segment, views_of
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.regions import Wanted
+from hooknet.io import supertiles
 from hooknet.io.masks import Mask
 from hooknet.io.patches import read_views
 from hooknet.io.slides import Slide
@@ -272,3 +275,25 @@ def test_a_read_that_fails_ends_the_segmentation(noise_slide, monkeypatch):
     monkeypatch.setattr(Slide, "read", broken)
     with pytest.raises(OSError, match="bad tile"):
         segmented(made_networks.looking_at(0, (0.5,), 2, 30), slide, 64)
+
+
+def test_after_an_error_what_was_begun_ahead_is_not_read(noise_slide, monkeypatch):
+    slide, read, windows = Slide(noise_slide[0], made_slides.square(0.5)), Slide.read, []
+
+    def slow(self, window, size):
+        windows.append(window)
+        time.sleep(0.02)
+        return read(self, window, size)
+
+    class Broken(TorchEngine):
+        def start(self, views, logits=False):
+            raise OSError("no GPU any more")
+
+    monkeypatch.setattr(dense, "DECODERS", 1)
+    monkeypatch.setattr(supertiles, "SIDE", 8)
+    monkeypatch.setattr(supertiles, "AHEAD", 100)
+    monkeypatch.setattr(Slide, "read", slow)
+    with pytest.raises(OSError, match="no GPU any more"):
+        segmented(made_networks.looking_at(0, (0.5,), 2, 30), slide, 64, engine=Broken)
+    rows_of_blocks = {window.y for window in windows}
+    assert len(rows_of_blocks) < 150 / 8 / 2

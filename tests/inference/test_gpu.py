@@ -11,7 +11,7 @@ from made_maps import segmented
 
 from hooknet.config.dense import InferOptions
 from hooknet.inference import choice
-from hooknet.inference.agreement import compared
+from hooknet.inference.agreement import agreement, compared
 from hooknet.inference.choice import Job, choose
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.memory import OutOfMemory, network_budget, noticing_out_of_memory
@@ -68,13 +68,19 @@ def test_each_precision_is_what_it_says(precision, least, most):
 
 
 @since_ampere
-def test_the_fastest_precision_that_agrees_is_taken(monkeypatch, caplog):
+def test_the_fastest_precision_that_agrees_is_taken():
     network = made_networks.random_network((0.5, 4.0), 3, 78, filters=16).cuda()
     job = Job(network.shape.tile(300), 10, 1, False)
-    found = [(one.name, one.precision) for one in choice.candidates(network, job, InferOptions())]
-    assert found == [("torch", "bf16"), ("torch", "tf32"), ("torch", "fp32")]
-    engine = choose(network, job, InferOptions(), smooth_views(job.tile))
-    assert engine.name == "torch on cuda"
+    views = smooth_views(job.tile)
+    found = list(choice.candidates(network, job, InferOptions()))
+    assert [(one.name, one.precision) for one in found] == [
+        ("torch", one) for one in ("bf16", "tf32", "fp32")
+    ]
+    agreeing = [
+        one.precision for one in found if agreement(network, one.make(), views).suffices(one.precision)
+    ]
+    engine = choose(network, job, InferOptions(), views)
+    assert (engine.name, engine.precision) == ("torch on cuda", agreeing[0])
 
 
 @pytest.mark.parametrize(

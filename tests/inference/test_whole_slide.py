@@ -16,6 +16,7 @@ from made_maps import segmented
 from hooknet.config.datasets import SlideSettings
 from hooknet.config.run import DenseRun
 from hooknet.errors import CheckpointError, ConfigError, MaskError, SlideError
+from hooknet.inference import whole_slide
 from hooknet.inference.engines import TorchEngine
 from hooknet.inference.memory import OutOfMemory
 from hooknet.inference.whole_slide import MapFiles, infer, load_network
@@ -316,16 +317,31 @@ def test_memory_for_not_even_the_smallest_tile_is_told(tmp_path, slide, caplog):
     assert "MB more than there is: no smaller ones; give more memory" in caplog.text
 
 
-@pytest.mark.parametrize("infer_options", [{"rim": 100_000}, {"tile": 100_000}])
-def test_tiles_that_nothing_computes_are_refused(tmp_path, slide, infer_options):
-    two = {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38, "infer": infer_options}
-    run = run_over("everything", **two, shuffle_context=True)
+@pytest.mark.parametrize(
+    ("shuffled", "options", "by"),
+    [
+        (True, {"tile": 100_000}, " by infer.tile 100000"),
+        (True, {"tile": 50, "rim": 100_000}, " by infer.rim 100000 and infer.tile 50"),
+        (False, {"tile": 50, "rim": 100_000}, " by infer.rim 100000"),
+    ],
+)
+def test_tiles_that_nothing_computes_are_refused(tmp_path, slide, shuffled, options, by):
+    two = {"model": "hooknet", "spacings": (0.5, 2.0), "patch_size": 38, "infer": options}
+    run = run_over("everything", **two, shuffle_context=shuffled)
     checkpoint = trained(tmp_path, run, made_networks.looking_at(1, (0.5, 2.0), 2, 38))
     with pytest.raises(
-        ConfigError, match=r"infer\.rim .* leave tiles of \d+ px at least, more than can be computed"
+        ConfigError, match=rf": tiles have \d+ px a side{by}, more than can be computed at once; lower that"
     ):
         infer(run, slide, checkpoint, files(tmp_path))
     assert not (tmp_path / "map.tif").exists()
+
+
+def test_a_network_that_nothing_computes_is_told(tmp_path, slide, monkeypatch):
+    run = run_over("everything")
+    checkpoint = trained(tmp_path, run)
+    monkeypatch.setattr(whole_slide, "MOST_VALUES", 100)
+    with pytest.raises(ConfigError, match=r"px a side, more than can be computed at once; use a smaller net"):
+        infer(run, slide, checkpoint, files(tmp_path))
 
 
 def test_probabilities_are_in_place_before_the_map(tmp_path, slide, monkeypatch):

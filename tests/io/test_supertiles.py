@@ -125,15 +125,32 @@ def test_of_a_slide_of_one_level_all_spacings_are_read_of_the_same_windows_at_on
         assert found.index((0.5, window)) + 1 == found.index((2.0, window))
 
 
+@pytest.mark.parametrize("spacings", [(0.5, 1.0), (0.5, 2.0), (0.5, 8.0)])
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_is_begun_ahead_is_what_would_be_read_without(slides, monkeypatch, spacings, deep):
+    monkeypatch.setattr(supertiles, "SIDE", 64)
+    squares = [
+        [(round(column / ratio) - 90, round(row / ratio) - 90, 240) for ratio in (1, spacings[1] / 0.5)]
+        for row in range(0, 700, 128)
+        for column in range(0, 900, 128)
+    ]
+    found = []
+    for ahead in (0, supertiles.AHEAD):
+        with monkeypatch.context() as patched:
+            patched.setattr(supertiles, "AHEAD", ahead)
+            found.append(reads_of(slides[deep], squares, spacings, patched))
+    assert found[0] == found[1]
+
+
 def test_the_tiles_that_follow_are_begun_before_the_first_is_there(slides, monkeypatch):
     read, first, begun = Slide.read, threading.Event(), []
 
     def waits(self, window, size):
         begun.append(window.x)
+        if len(begun) > supertiles.AHEAD:
+            first.set()
         if window.x == 0:
             assert first.wait(60)
-        elif len(begun) == supertiles.AHEAD + 1:
-            first.set()
         return read(self, window, size)
 
     monkeypatch.setattr(Slide, "read", waits)

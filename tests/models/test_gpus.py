@@ -84,3 +84,19 @@ def test_where_all_are_taken_the_one_with_most_memory_left_is_shared(three, monk
     monkeypatch.setattr(gpus, "take_free", lambda names, folder: None)
     assert gpus.own_gpu() == 1
     assert "all 3 GPUs are taken; sharing GPU 1" in caplog.text
+
+
+def rounds():
+    return [one.allow_tf32 for one in (torch.backends.cudnn, torch.backends.cuda.matmul)]
+
+
+def test_what_needs_fp32_is_in_fp32_whatever_is_around_it():
+    before = rounds()
+    with gpus.rounding_to_tf32(True), torch.autocast("cpu", torch.bfloat16):
+        assert rounds() == [True, True]
+        with gpus.in_fp32(torch.device("cpu")):
+            assert rounds() == [False, False]
+            assert not torch.is_autocast_enabled("cpu")
+        assert rounds() == [True, True]
+        assert torch.is_autocast_enabled("cpu")
+    assert rounds() == before

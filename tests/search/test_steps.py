@@ -150,10 +150,12 @@ def test_a_simpler_winner_says_that_it_is_not_the_best(search):
     assert told[2] == "It is not the one with the highest F1, but simpler, and not shown to be worse."
     assert told[3].startswith("c did better in an earlier rung, trained less")
     few = sentences({**decision, "patients": 19})
-    assert few[2].startswith("Cohorts of 19 patients are too alike")
+    assert few[2].startswith(
+        "Cohorts of 19 patients are too alike for such shares: a system that is as good as"
+    )
     assert (*few[:2], *few[3:]) == told
     assert sentences({**decision, "drawn": "centres", "patients": 3})[2].startswith(
-        "There are only 3 patients to vali"
+        "There are too few patients to validate on (3)"
     )
 
 

@@ -21,6 +21,8 @@ WHY_NOT = slurm_cluster.missing()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(WHY_NOT is not None, reason=f"no SLURM: {WHY_NOT}")]
 
 #: Training on the GPU's node, the rest where there is room.
+#: Seconds for a node that is back to tell of its jobs.
+LIMIT = 60
 ON_GPU = {"train", "infer", "infer_with_probabilities"}
 
 
@@ -102,9 +104,18 @@ class Faults:
         self.cluster.lose_node(job["NodeList"])
         slurm_cluster.wait_until_silent(job["NodeList"])
         self.cluster.start_node(job["NodeList"])
-        states = {one["JobId"]: one["JobState"] for one in slurm_cluster.jobs()}
-        if states[job["JobId"]] == "COMPLETED":  # it was faster than this test: the next one is for it
+        if self._ended(job["JobId"]) == "COMPLETED":  # it was faster than this test: the next one is for it
             del self.done["lost"]
+
+    def _ended(self, number: str) -> str:
+        """The state of a job once the node that is back has told of it, or it was put back into the queue."""
+        until = time.monotonic() + LIMIT
+        while True:
+            (job,) = [one for one in slurm_cluster.jobs() if one["JobId"] == number]
+            at_work = job["JobState"] in {"RUNNING", "COMPLETING"} and int(job["Restarts"]) == 0
+            if not at_work or time.monotonic() > until:
+                return job["JobState"]
+            time.sleep(0.5)
 
 
 @pytest.mark.slow

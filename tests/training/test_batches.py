@@ -5,6 +5,7 @@ import torch
 
 from hooknet.data.augment.numbers import label_margin
 from hooknet.data.index import load_index
+from hooknet.models.gpus import rounding_to_tf32
 from hooknet.training.batches import augmentation, balanced_draws, prepare, training_loader
 
 
@@ -42,6 +43,19 @@ def test_without_augmentation_pixels_are_the_slide_s_over_255(index):
     )
     margin = (batch[1][0].shape[-1] - 12) // 2
     assert torch.equal(labels[0], batch[1][0][:, margin : margin + 12, margin : margin + 12])
+
+
+def test_augmentation_is_in_fp32_whatever_the_network_computes_in(index):
+    run = made_runs.make_run()
+    found = []
+
+    def augment(views, labels, branches, uniform, field):
+        found.append(torch.backends.cuda.matmul.allow_tf32 or torch.is_autocast_enabled("cpu"))
+        return views, labels
+
+    with rounding_to_tf32(True), torch.autocast("cpu", torch.bfloat16):
+        prepare(loaded(run, index), augment, (0,), 12, False)
+    assert found == [False]
 
 
 def test_every_run_starts_its_draws_anew(index):

@@ -433,6 +433,19 @@ def test_what_a_training_computes_in_goes_by_the_device(monkeypatch):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_training_rounds_to_tf32_where_it_is_asked_for_alone(slides, tmp_path, monkeypatch, precision):
+    def looks(*_):
+        found = [one.allow_tf32 for one in (torch.backends.cudnn, torch.backends.cuda.matmul)]
+        raise RuntimeError(f"{found}")
+
+    monkeypatch.setattr(loop, "has_bf16", lambda: True)
+    monkeypatch.setattr(loop, "_fit", looks)
+    with pytest.raises(RuntimeError) as told:
+        made_runs.train_in(slides, tmp_path, made_runs.make_run(train={"precision": precision}))
+    assert str(told.value) == str([precision == "tf32"] * 2)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_a_precision_that_no_processor_trains_in_is_refused(slides, tmp_path, precision):

@@ -145,11 +145,13 @@ def test_the_pixel_told_of_is_the_one_under_the_centre(slides, tmp_path, monkeyp
 
     class Looks(torch.nn.Module):
         def forward(self, patches):
+            assert not torch.backends.cudnn.allow_tf32
             red = patches[0][:, 0, margin:-margin, margin:-margin]
             return [torch.stack([red - 0.62, 0.62 - red], dim=1) * 50]
 
     from hooknet.training import trials
 
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as torch has it
     monkeypatch.setattr(trials, "new_network", lambda run: Looks())
     monkeypatch.setattr(trials, "restore", lambda *_: None)
     monkeypatch.setattr(trials, "load_checkpoint", lambda path: load_checkpoint_of_nothing())
