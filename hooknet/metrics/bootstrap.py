@@ -58,6 +58,8 @@ def interval(values: Floats, patients: int) -> tuple[float, float]:
 
 
 def outside(patients: int) -> float:
-    """The share of drawn cohorts that an interval leaves out; 1 - ``COVERAGE`` of very many patients (from 2 on)."""
+    """The share of drawn cohorts that an interval leaves out; 1 - ``COVERAGE`` of very many patients."""
+    if patients < 2:
+        return 0.0
     steps = sqrt(patients / (patients - 1)) * stdtrit(patients - 1, (1 + COVERAGE) / 2)
     return float(2 * ndtr(-steps))

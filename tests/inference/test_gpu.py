@@ -20,7 +20,7 @@ from hooknet.models.gpus import has_bf16
 from hooknet.shapes.memory import tile_bytes
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-since_ampere = pytest.mark.skipif(not has_bf16(), reason="needs a GPU that computes in bf16 and tf32")
+since_ampere = pytest.mark.usefixtures("ampere")
 
 NETWORKS = [
     ((0.5,), 2, 34, {}),
@@ -29,6 +29,13 @@ NETWORKS = [
     ((0.5, 1.0), 2, 38, {"merge": "attention", "window": 3}),
     ((0.5, 2.0), 2, 32, {"model": "mrn"}),
 ]
+
+
+@pytest.fixture
+def ampere():
+    # Not when tests are collected: a process that has started CUDA cannot be forked any more.
+    if not has_bf16():
+        pytest.skip("needs a GPU that computes in bf16 and tf32")
 
 
 def smooth_views(tile):

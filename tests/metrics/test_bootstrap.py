@@ -61,6 +61,7 @@ def test_of_few_patients_fewer_cohorts_are_left_out():
     # t of 5 degrees of freedom leaves 2.5 % beyond 2.5706; times the root of 6 / 5.
     assert outside(6) == pytest.approx(0.0048624, rel=1e-3)
     assert outside(2) < 1e-60
+    assert outside(1) == 0
     assert outside(10**6) == pytest.approx(0.05, rel=1e-4)
     many, few = interval(np.arange(1001.0), 10**6), interval(np.arange(1001.0), 6)
     assert many == pytest.approx((25.0, 975.0), abs=0.01)
