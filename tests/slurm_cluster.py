@@ -103,7 +103,9 @@ class Cluster:
 
     def lose_node(self, name: str) -> None:
         """End a node as a power cut would: its daemon, the keepers of its jobs and what these run."""
-        steps = [pid for pid in processes("slurmstepd") if str(self.folder / f"spool.{name}") in opened(pid)]
+        # A keeper writes to the log of its node; its command does not say whose it is.
+        log = str(self.folder / f"slurmd.{name}.log")
+        steps = [pid for pid in processes("slurmstepd") if log in opened(pid)]
         doomed = [*read_pid(self.folder / f"slurmd.{name}.pid"), *steps]
         for pid in [*doomed, *(below for step in steps for below in descendants(step))]:
             with contextlib.suppress(ProcessLookupError):
