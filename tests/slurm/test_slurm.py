@@ -124,8 +124,8 @@ def test_lost_cancelled_hanging_and_too_large_jobs_end_in_the_same_results(finis
     folder.mkdir()
     with slurm_cluster.running(tmp_path / "cluster") as cluster:
         faults, begun = Faults(cluster), time.monotonic()
-        # A minute at first, and 200 MB, which are too little: later attempts have more, as with the rules' own figures.
-        scarce = ("measure_calibration:runtime=attempt", "index_centres:mem_mb=200*attempt")
+        # A minute at first, and 100 MB, which libraries alone take: later attempts have more, as with the rules' own figures.
+        scarce = ("measure_calibration:runtime=attempt", "index_centres:mem_mb=1000*attempt-900")
         end(start(folder, "--set-resources", *scarce), folder, faults.cause)
         told("faults", time.monotonic() - begun)
         jobs = {one["JobId"]: one for one in slurm_cluster.jobs()}
@@ -136,7 +136,7 @@ def test_lost_cancelled_hanging_and_too_large_jobs_end_in_the_same_results(finis
     lost = jobs[faults.done["lost"]]
     assert lost["JobState"] in {"FAILED", "NODE_FAIL"} or int(lost["Restarts"]) > 0
     indexing = [one for one in jobs.values() if rule_of(one) == "index_centres"]
-    small = [one for one in indexing if "mem=200M" in one["TRES"]]
+    small = [one for one in indexing if "mem=100M" in one["TRES"]]
     assert len(small) == 4
     assert {one["JobState"] for one in small} <= {"FAILED", "OUT_OF_MEMORY"}
     assert all("exceeded memory limit" in Path(one["StdOut"]).read_text() for one in small)
