@@ -124,7 +124,7 @@ def test_lost_cancelled_hanging_and_too_large_jobs_end_in_the_same_results(finis
     folder.mkdir()
     with slurm_cluster.running(tmp_path / "cluster") as cluster:
         faults, begun = Faults(cluster), time.monotonic()
-        # A minute at first, and 100 MB, which libraries alone take: later attempts have more, as with the rules' own figures.
+        # A minute at first, and 100 MB, which libraries alone take; later attempts have more.
         scarce = ("measure_calibration:runtime=attempt", "index_centres:mem_mb=1000*attempt-900")
         end(start(folder, "--set-resources", *scarce), folder, faults.cause)
         told("faults", time.monotonic() - begun)
