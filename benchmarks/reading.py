@@ -20,9 +20,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from benchmarks.made import draw_slide, index_of
+from benchmarks.networks import paper_network
 from benchmarks.table import Table, growth, in_turn, measured, ratio
 from hooknet.coordinates import PatchSpec
 from hooknet.data.patches import LabelSpec, PatchDataset
+from hooknet.inference.dense import Segmenting, squares_of
+from hooknet.inference.plan import plan_of
+from hooknet.inference.regions import Wanted
 from hooknet.io import supertiles
 from hooknet.io.blocks import BlockCache
 from hooknet.io.memory import keep_freed_memory
@@ -140,21 +144,12 @@ def _exhaust(patches: Iterator[object]) -> None:
 
 def ahead(path: Path) -> Table:
     """The views of all tiles of a slide: those of the next tiles begun too, beside one tile after the other."""
-    stride, sizes, spacings = 512, (732, 252), SPEC.spacings
+    spacings, tile = SPEC.spacings, paper_network(8).shape.tile(732)
     with Slide(path) as slide:
-        grid = slide.grid(spacings[0])
-        squares = [
-            [
-                (
-                    round((column + stride / 2) / ratio) - size // 2,
-                    round((row + stride / 2) / ratio) - size // 2,
-                    size,
-                )
-                for size, ratio in zip(sizes, (one / spacings[0] for one in spacings), strict=True)
-            ]
-            for row in range(0, grid.height, stride)
-            for column in range(0, grid.width, stride)
-        ]
+        everywhere = Wanted(None)
+        plan = plan_of(tile, slide.grid(spacings[0]), everywhere)
+        work = Segmenting(slide, spacings, everywhere, plan)
+        squares = [squares_of(work, place) for place in plan.places]
 
         def reads(threads: int, tiles: int) -> Callable[[], float]:
             def measure() -> float:
@@ -171,7 +166,7 @@ def ahead(path: Path) -> Table:
         ways = [(one, tiles) for one in threads for tiles in (0, supertiles.AHEAD)]
         found = dict(zip(ways, in_turn(ROUNDS, *(reads(*one) for one in ways)), strict=True))
     return Table(
-        f"Views of {sizes[0]} and {sizes[1]} px of {len(squares)} tiles of {stride} px of a map",
+        f"Views of {tile.sizes[0]} and {tile.sizes[1]} px of {len(squares)} tiles of {tile.stride} px of a map",
         ("threads", "tiles begun ahead", "ms a tile", "to none ahead", "to one thread, none ahead"),
         [
             (one, tiles, median(taken), ratio(taken, found[one, 0]), ratio(taken, found[1, 0]))

@@ -11,6 +11,15 @@ from hooknet.shapes.hooknet import HookNetSettings
 from hooknet.shapes.hooks import branch_name
 from hooknet.shapes.mrn import MRNSettings
 
+#: Of each kind what :func:`random_network` takes: spacings, depth, patch size, more settings.
+KINDS = [
+    ((0.5,), 2, 34, {}),
+    ((0.5, 4.0), 3, 78, {"convolutions": 1}),
+    ((0.5, 1.0, 4.0), 2, 38, {"merge": "add"}),
+    ((0.5, 1.0), 2, 38, {"merge": "attention", "window": 3}),
+    ((0.5, 2.0), 2, 32, {"model": "mrn"}),
+]
+
 
 def looking_at(branch: int, spacings: tuple[float, ...], depth: int, patch_size: int) -> HookNet:
     """Class 2 where the red of one branch is above a half, else class 1; its pixel under each map pixel.

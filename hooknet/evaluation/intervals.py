@@ -37,7 +37,7 @@ def intervals(
     second) has ``macro``, then each class, over those that the systems of the pair were tested on.  Pixels are
     pooled; seeds of an experiment are averaged.  An interval says how the score would move with other patients
     (bootstrap over patients, all slides of one together; 2,000 cohorts from a fixed seed), not with other seeds of
-    training.  None where there are less than two patients; of less than five it is too narrow.
+    training.  None where there are less than two patients.
     """
     members: dict[str, list[System]] = {}
     for one in systems:

@@ -138,9 +138,9 @@ def segment(
             for one in written:
                 one.result()
         finally:
-            # After an error nobody wants what waits to be read.
-            reader.shutdown(cancel_futures=True)
+            # After an error nobody wants what waits to be read; the reader would wait for the regions of its tile.
             decoders.shutdown(cancel_futures=True)
+            reader.shutdown(cancel_futures=True)
         with stages.at("write"):
             canvases.finish()
     return stages
@@ -149,7 +149,7 @@ def segment(
 def views_of(work: Segmenting, place: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """The views of one tile, read by themselves."""
     with ThreadPoolExecutor(DECODERS) as decoders:
-        return SuperTiles(work.slide, work.spacings, [_squares(work, place)], decoders).read(0)
+        return SuperTiles(work.slide, work.spacings, [squares_of(work, place)], decoders).read(0)
 
 
 def _write(
@@ -179,14 +179,14 @@ def _read_ahead(
 
 def _reader(work: Segmenting, decoders: ThreadPoolExecutor) -> Callable[[int], Sequence[NDArray[np.uint8]]]:
     """What reads the views of a tile by its number, in order."""
-    squares = [_squares(work, place) for place in work.plan.places]
+    squares = [squares_of(work, place) for place in work.plan.places]
     if not work.shuffle_context:
         return SuperTiles(work.slide, work.spacings, squares, decoders).read
     targets = SuperTiles(work.slide, work.spacings[:1], [one[:1] for one in squares], decoders)
     return lambda number: [*targets.read(number), *_contexts_from_elsewhere(work, work.plan.places[number])]
 
 
-def _squares(work: Segmenting, place: tuple[int, int]) -> list[Square]:
+def squares_of(work: Segmenting, place: tuple[int, int]) -> list[Square]:
     """The views of a tile in px of each spacing: their centres are whole px of all of them."""
     tile = work.plan.tile
     found = []

@@ -72,14 +72,8 @@ def curves(views: SingleViews) -> pd.DataFrame:
     rows = []
     for at, spacing in enumerate(views.points):
         for column, name in enumerate((*any_.names, MACRO)):
-            rows.append(
-                (
-                    spacing,
-                    name,
-                    found.f1[at, column],
-                    *interval(found.drawn[:, at, column], found.drawn_of),
-                )
-            )
+            low, high = interval(found.drawn[:, at, column], found.drawn_of)
+            rows.append((spacing, name, found.f1[at, column], low, high))
     return pd.DataFrame(rows, columns=list(VIEWS))
 
 

@@ -27,13 +27,6 @@ from hooknet.training.weights import new_network
 installed = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="the package openvino is not installed"
 )
-NETWORKS = [
-    ((0.5,), 2, 34, {}),
-    ((0.5, 4.0), 3, 78, {"convolutions": 1}),
-    ((0.5, 1.0, 4.0), 2, 38, {"merge": "add"}),
-    ((0.5, 1.0), 2, 38, {"merge": "attention", "window": 3}),
-    ((0.5, 2.0), 2, 32, {"model": "mrn"}),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +42,7 @@ def job_of(network, slide, at_most=150, shares=False):
 
 
 @installed
-@pytest.mark.parametrize(("spacings", "depth", "patch", "more"), NETWORKS)
+@pytest.mark.parametrize(("spacings", "depth", "patch", "more"), made_networks.KINDS)
 def test_openvino_maps_a_slide_as_torch_does(noise_slide, spacings, depth, patch, more):
     slide = Slide(noise_slide[0], made_slides.square(0.5))
     network = made_networks.random_network(spacings, depth, patch, **more)
@@ -134,7 +127,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(noise_slide, tmp_path, m
     assert OpenVinoEngine(network, job.tile, False, "fp32", 1).start(views)().labels.any()
 
 
-@pytest.mark.parametrize(("spacings", "depth", "patch", "more"), NETWORKS)
+@pytest.mark.parametrize(("spacings", "depth", "patch", "more"), made_networks.KINDS)
 def test_torch_agrees_with_itself(noise_slide, spacings, depth, patch, more):
     network = made_networks.random_network(spacings, depth, patch, **more)
     job, views = job_of(network, Slide(noise_slide[0], made_slides.square(0.5)), patch + 150)

@@ -20,9 +20,9 @@ from slurm_runs import end, rule_of, start
 WHY_NOT = slurm_cluster.missing()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(WHY_NOT is not None, reason=f"no SLURM: {WHY_NOT}")]
 
-#: Training on the GPU's node, the rest where there is room.
 #: Seconds for a node that is back to tell of its jobs.
 LIMIT = 60
+#: Training on the GPU's node, the rest where there is room.
 ON_GPU = {"train", "infer", "infer_with_probabilities"}
 
 
