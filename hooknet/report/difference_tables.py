@@ -6,7 +6,7 @@ import pandas as pd
 
 from hooknet.evaluation.compare import Comparison
 from hooknet.evaluation.system import MACRO
-from hooknet.report.tables import NOTHING, Cell, Table, count, p_value, signed, with_interval
+from hooknet.report.tables import NOTHING, Cell, Table, count, p_value, signed, too_few, with_interval
 
 # More pairs than six systems have are a wall of numbers.
 MANY_PAIRS = 15
@@ -71,6 +71,7 @@ def difference_table(comparison: Comparison) -> Table:
             cells.append(Cell(with_interval(value, row, sign=True), number=True, order=value))
         rows.append(tuple(cells))
     caption = "Difference of pooled F1 with its 95 % interval over patients (bootstrap; seeds averaged)."
+    caption += too_few(int(shown["patients"].min()))
     return Table(("Pair", *map(class_text, names)), tuple(rows), caption)
 
 

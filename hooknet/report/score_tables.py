@@ -21,6 +21,7 @@ from hooknet.report.tables import (
     number,
     per_cent,
     spacings_text,
+    too_few,
     with_interval,
 )
 
@@ -179,7 +180,9 @@ def interval_table(comparison: Comparison) -> Table:
         ]
         rows.append((Cell(experiment), *cells))
     patients = int(comparison.intervals["patients"].iloc[0])
-    caption = f"F1 with the 95 % interval over {patients} patients (bootstrap; seeds averaged)."
+    caption = (
+        f"F1 with the 95 % interval over {patients} patients (bootstrap; seeds averaged).{too_few(patients)}"
+    )
     return Table(("Experiment", "macro F1", *comparison.names), tuple(rows), caption)
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 from hooknet.report.data import ReportSystem
 
 NOTHING = "–"
+#: Of fewer patients an interval can hardly be told (docs/report.md).
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,16 @@ def with_interval(value: float, row: Any, sign: bool = False) -> str:
     form = "+.3f" if sign else ".3f"
     low, high = (format(float(row[one]), form) for one in ("low", "high"))
     return f"{value:{form}} [{low}, {high}]".replace("-", "−")
+
+
+def too_few(patients: int) -> str:
+    """What a caption adds about 95 % intervals over very few patients."""
+    if patients >= FEWEST:
+        return ""
+    return (
+        f" With less than {FEWEST} patients they reach no further than the cohorts that can be drawn of them: do not "
+        "rely on them."
+    )
 
 
 def mean_sd(mean: float, deviation: float) -> Cell:

@@ -143,6 +143,15 @@ def test_differences_have_a_column_for_macro_f1_and_each_class():
     assert texts(table)[0][2] == f"{gland:+.3f} [{gland:+.3f}, {gland:+.3f}]"
 
 
+@pytest.mark.parametrize(("patients", "warned"), [(4, True), (5, False)])
+def test_intervals_over_very_few_patients_are_not_to_be_relied_on(patients, warned):
+    counts = np.array([[0, 90, 10], [0, 10, 90]], np.int64)
+    slides = {f"s{at}": counts for at in range(patients)}
+    found = compare([System(name, name, None, slides) for name in ("a", "b")], NAMES)
+    for table in (score_tables.interval_table(found), difference_tables.difference_table(found)):
+        assert ("do not rely on them" in table.caption) == warned
+
+
 def test_means_over_slides_have_a_table_per_class_with_grades_where_they_are_asked_for():
     # Of both classes recall and precision are equal: .90 and .80, then .70 and .85.
     gland, other = score_tables.over_slides_tables(result(), graded=False)
